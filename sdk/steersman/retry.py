@@ -1,0 +1,36 @@
+"""Waiting longer after each failure."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Backoff:
+    """Delays that grow from `base_s` by `factor` up to `limit_s`, each shortened at random by up to `jitter`.
+
+    Attributes:
+        base_s: first delay, seconds.
+        limit_s: longest delay, seconds.
+        factor: growth from one delay to the next.
+        jitter: largest random reduction, as a share of the delay.
+        source: where randomness comes from.
+    """
+
+    base_s: float = 0.05
+    limit_s: float = 5.0
+    factor: float = 2.0
+    jitter: float = 0.3
+    source: random.Random = field(default_factory=random.Random)
+    failures: int = 0
+
+    def next_s(self) -> float:
+        """The delay after one more failure, in seconds."""
+        delay = min(self.limit_s, self.base_s * self.factor ** min(self.failures, 32))
+        self.failures += 1
+        return delay * (1 - self.jitter * self.source.random())
+
+    def reset(self) -> None:
+        """Starts over, after a success."""
+        self.failures = 0

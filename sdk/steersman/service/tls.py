@@ -1,0 +1,117 @@
+"""TLS credentials from files, and who the other side is.
+
+Every link is mutual TLS. Files are read when credentials are made and, for servers, again whenever they change, so
+that a renewed certificate needs no restart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import grpc
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+
+class TLSFileError(Exception):
+    """A certificate or key file cannot be used.
+
+    Attributes:
+        path: the file.
+        reason: why, in words.
+    """
+
+    def __init__(self, path: Path, reason: str) -> None:
+        super().__init__(f"cannot use {path}: {reason}")
+        self.path = path
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class TLSFiles:
+    """One identity: certificate and key, and the authority that the other side must be signed by (all PEM)."""
+
+    certificate: Path
+    key: Path
+    authority: Path
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Who a certificate names: `CN` is the user, each `O` is a group, as in Kubernetes."""
+
+    user: str
+    groups: tuple[str, ...]
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise TLSFileError(path, error.strerror or str(error)) from error
+
+
+def server_credentials(files: TLSFiles, *, require_client: bool = True) -> grpc.ServerCredentials:
+    """Credentials of a server; with `require_client`, only clients whose certificate the authority signed connect.
+
+    Raises:
+        TLSFileError: a file is missing or unreadable.
+    """
+
+    def load() -> grpc.ServerCertificateConfiguration:
+        return grpc.ssl_server_certificate_configuration(
+            [(_read(files.key), _read(files.certificate))], root_certificates=_read(files.authority)
+        )
+
+    def versions() -> tuple[int, ...]:
+        return tuple(path.stat().st_mtime_ns for path in (files.certificate, files.key, files.authority))
+
+    current = load()
+    seen = versions()
+
+    def fetch() -> grpc.ServerCertificateConfiguration | None:
+        nonlocal current, seen
+        try:
+            latest = versions()
+            if latest == seen:
+                return None
+            current, seen = load(), latest
+        except (OSError, TLSFileError):
+            # A renewal in the middle of replacing its files: the old pair still serves.
+            return None
+        return current
+
+    return grpc.dynamic_ssl_server_credentials(current, fetch, require_client_authentication=require_client)
+
+
+def channel_credentials(
+    authority: Path | bytes | None, certificate: Path | bytes | None = None, key: Path | bytes | None = None
+) -> grpc.ChannelCredentials:
+    """Credentials of a client, from files or from PEM bytes; without a certificate only the server is identified.
+
+    Raises:
+        TLSFileError: a file is missing or unreadable.
+    """
+
+    def pem(source: Path | bytes | None) -> bytes | None:
+        return _read(source) if isinstance(source, Path) else source
+
+    return grpc.ssl_channel_credentials(pem(authority), pem(key), pem(certificate))
+
+
+def identity_of(auth_context: Mapping[str, Sequence[bytes]]) -> Identity | None:
+    """Who is calling, from a server call's `auth_context()`; None when no client certificate was presented."""
+    pems = auth_context.get("x509_pem_cert")
+    if not pems:
+        return None
+    return identity_of_certificate(bytes(pems[0]))
+
+
+def identity_of_certificate(pem: bytes) -> Identity:
+    """Who a PEM certificate names."""
+    subject = x509.load_pem_x509_certificate(pem).subject
+    names = [str(attribute.value) for attribute in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
+    groups = [str(attribute.value) for attribute in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]
+    return Identity(user=names[0] if names else "", groups=tuple(groups))
