@@ -115,6 +115,36 @@ def write_kinds_index(folders: list[Path]) -> None:
     )
 
 
+def write_api_attributes() -> None:
+    """Writes the typed attributes of the client, one per kind: `api.pods`, `api.deployments`."""
+    rows = importlib.import_module("steersman._kinds_index").ROWS
+    seen: set[str] = set()
+    imports, bodies = [], []
+    for group, _version, kind, plural, *_, module, service in rows:
+        name = plural if plural not in seen else f"{plural}_{group.partition('.')[0]}"
+        seen.add(plural)
+        alias = f"{kind}_{group.partition('.')[0]}" if name != plural else kind
+        client = "PodClient" if service == "steersman.core.v1.Pods" else f"ResourceClient[{alias}]"
+        imports.append(f"    from {module} import {kind} as {alias}")
+        bodies.append(
+            f"    @property\n    def {name}(self) -> {client}:\n"
+            f'        """Client of {service}."""\n'
+            f'        return cast("{client}", self.resource(_BY_SERVICE["{service}"]))\n'
+        )
+    (SDK / "steersman" / "_api_attributes.py").write_text(
+        f"{BANNER}\nfrom __future__ import annotations\n\nfrom typing import TYPE_CHECKING, Any, cast\n\n"
+        "from steersman import kinds\n\nif TYPE_CHECKING:\n"
+        "    from steersman.client import PodClient, ResourceClient\n"
+        + "\n".join(imports)
+        + "\n\n_BY_SERVICE = {kind.service: kind for kind in kinds.every()}\n\n\n"
+        "class ApiAttributes:\n"
+        '    """The client of each kind, by its plural."""\n\n'
+        "    def resource(self, kind: Any) -> Any:\n"
+        '        """The client of a kind."""\n'
+        "        raise TypeError\n\n" + "\n".join(bodies)
+    )
+
+
 def main() -> None:
     """Generates what is out of date."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -133,6 +163,7 @@ def main() -> None:
     sys.path.insert(0, str(SDK))
     write_packages(folders)
     write_kinds_index(folders)
+    write_api_attributes()
     STAMP.parent.mkdir(exist_ok=True)
     STAMP.write_text(stamp)
     print(f"generated {len(sources)} protobuf files into sdk/")

@@ -6,9 +6,10 @@ that a renewed certificate needs no restart.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import grpc
 from cryptography import x509
@@ -83,7 +84,9 @@ def server_credentials(files: TLSFiles, *, require_client: bool = True) -> grpc.
             return None
         return current
 
-    return grpc.dynamic_ssl_server_credentials(current, fetch, require_client_authentication=require_client)
+    # None means "unchanged"; the stubs do not say so.
+    fetcher = cast("Callable[[], grpc.ServerCertificateConfiguration]", fetch)
+    return grpc.dynamic_ssl_server_credentials(current, fetcher, require_client_authentication=require_client)
 
 
 def channel_credentials(
