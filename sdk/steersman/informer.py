@@ -53,11 +53,9 @@ class Informer(Generic[M]):
         clock: Clock | None = None,
     ) -> None:
         self._client = client
-        self._selection = {
-            "namespace": namespace,
-            "label_selector": label_selector,
-            "field_selector": field_selector,
-        }
+        self._namespace = namespace
+        self._label_selector = label_selector
+        self._field_selector = field_selector
         self._clock = clock or RealClock()
         self._objects: dict[Key, M] = {}
         self._handlers: list[Handler[M]] = []
@@ -113,7 +111,12 @@ class Informer(Generic[M]):
         backoff = Backoff(base_s=0.05, limit_s=2.0)
         while True:
             try:
-                watch = self._client.watch(resource_version=self.resource_version, **self._selection)
+                watch = self._client.watch(
+                    namespace=self._namespace,
+                    label_selector=self._label_selector,
+                    field_selector=self._field_selector,
+                    resource_version=self.resource_version,
+                )
                 async for event in watch:
                     backoff.reset()
                     self._take(event)
