@@ -1,0 +1,1 @@
+"""Values and decisions about one pod: no input, no output, no clock."""

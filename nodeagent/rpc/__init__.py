@@ -1,0 +1,1 @@
+"""What the apiserver may ask of a node."""
