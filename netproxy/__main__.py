@@ -37,7 +37,9 @@ def duration_s(text: str) -> float:
 
 
 def network(text: str) -> str:
-    """An IPv4 network in CIDR form; of a dual-stack list the IPv4 one."""
+    """An IPv4 network in CIDR form; of a dual-stack list the IPv4 one; empty stays empty."""
+    if not text:
+        return ""
     for part in text.split(","):
         try:
             parsed = ipaddress.ip_network(part.strip())
