@@ -140,8 +140,8 @@ class Runtime:
             cri.ListPodSandboxRequest(filter=cri.PodSandboxFilter(id=container_id)),
             cri.ListPodSandboxResponse,
         )
-        for each in (*containers.containers, *sandboxes.items):
-            identity = _identity(each.labels)
+        for found in (*(each.labels for each in containers.containers), *(each.labels for each in sandboxes.items)):
+            identity = _identity(found)
             if identity is not None:
                 return identity.uid
         return None

@@ -28,6 +28,9 @@ from nodeagent.pod.restarts import restarts
 from nodeagent.pod.state import ContainerRecord, Life, PodRuntime, SandboxRecord
 
 CRASH_LOOP = "CrashLoopBackOff"
+PULL_FAILED = "ErrImagePull"
+PULL_BACKOFF = "ImagePullBackOff"
+PULL_FAILED_SHOWN_S = 2
 DEFAULT_GRACE_S = 30
 # How long a pod of which nothing is known any more gets to stop.
 ORPHAN_GRACE_S = 2
@@ -85,11 +88,13 @@ class Problem:
     Attributes:
         reason: for the status: "ErrImagePull", "CreateContainerConfigError", ...
         message: for people.
+        since: when it failed.
         retry_at: when to try again.
     """
 
     reason: str
     message: str
+    since: datetime
     retry_at: datetime
 
 
@@ -283,13 +288,14 @@ def _stops_of_unwell(pod: Pod, runtime: PodRuntime, memory: Memory) -> tuple[Act
 
 def _stops_of_strangers(pod: Pod, runtime: PodRuntime, memory: Memory) -> list[Action]:
     """Running containers that the pod does not have, and second ones of a name."""
-    names = {each.name for each in (*pod.spec.init_containers, *pod.spec.containers, *_ephemeral(pod))}
+    names = {each.name for each in (*pod.spec.init_containers, *pod.spec.containers, *ephemeral(pod))}
     latest = {record.id for name in names if (record := runtime.latest(name)) is not None}
     strangers = [each for each in runtime.alive if each.id not in latest]
     return _stops(strangers, grace_of(pod), "Container is not part of the pod", memory)
 
 
-def _ephemeral(pod: Pod) -> list[Container]:
+def ephemeral(pod: Pod) -> list[Container]:
+    """The pod's ephemeral containers, in the form of ordinary ones."""
     result = []
     for each in pod.spec.ephemeral_containers:
         container = Container()
@@ -322,7 +328,7 @@ class _Starts:
                 return
         for container in self.pod.spec.containers:
             self._keep_running(container)
-        for container in _ephemeral(self.pod):
+        for container in ephemeral(self.pod):
             if self.runtime.latest(container.name) is None:
                 self._start(container, None)
 
@@ -357,8 +363,7 @@ class _Starts:
         name = container.name
         problem = self.memory.problems.get(name)
         if problem is not None and problem.retry_at > self.now:
-            self.waiting[name] = Waiting(problem.reason, problem.message)
-            self.wakes.append(problem.retry_at)
+            self._wait_for(name, problem)
             return
         if last is None:
             self.actions.append(StartContainer(name, _attempt_of_status(self.pod, name)))
@@ -380,6 +385,18 @@ class _Starts:
             self.wakes.append(entry.hold_until(finished_at))
             return
         self.actions.append(StartContainer(name, last.attempt + 1, finished_at))
+
+    def _wait_for(self, name: str, problem: Problem) -> None:
+        reason, message = problem.reason, problem.message
+        self.wakes.append(problem.retry_at)
+        if reason == PULL_FAILED:
+            # The failure is shown first, then that the next try is being waited for.
+            backs_off_at = problem.since + timedelta(seconds=PULL_FAILED_SHOWN_S)
+            if self.now >= backs_off_at:
+                reason, message = PULL_BACKOFF, f"Back-off pulling image: {message}"
+            else:
+                self.wakes.append(backs_off_at)
+        self.waiting[name] = Waiting(reason, message)
 
 
 def _duration(delay: timedelta) -> str:

@@ -285,6 +285,22 @@ def _set_conditions(status: PodStatus, pod: Pod, runtime: PodRuntime, initialize
         status.conditions.append(scheduled)
 
 
+OURS = ("PodReadyToStartContainers", "Initialized", "Ready", "ContainersReady")
+
+
+def rebase(status: PodStatus, fresh: PodStatus) -> PodStatus:
+    """The same status with the conditions of others as they are in `fresh`."""
+    result = PodStatus()
+    result.CopyFrom(status)
+    kept = [each for each in status.conditions if each.type in OURS]
+    others = [each for each in fresh.conditions if each.type not in OURS]
+    if not any(each.type == "PodScheduled" for each in others):
+        others += [each for each in status.conditions if each.type == "PodScheduled"]
+    del result.conditions[:]
+    result.conditions.extend([*kept, *others])
+    return result
+
+
 def same(one: PodStatus, other: PodStatus) -> bool:
     """Whether nothing is to be written: equal but for the order of conditions."""
     left, right = PodStatus(), PodStatus()

@@ -1,0 +1,145 @@
+"""Wires one agent together."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Callable
+from typing import IO
+
+import structlog
+from steersman.client import Api
+from steersman.clock import Clock, RealClock
+from steersman.events import Recorder
+from steersman.informer import Informer
+from steersman.service.run import StartError
+
+from nodeagent.config import AgentConfig
+from nodeagent.cri.channel import RuntimeChannel
+from nodeagent.cri.images import Images
+from nodeagent.cri.runtime import Runtime
+from nodeagent.cri.termination import TerminationMessages
+from nodeagent.errors import RuntimeFailedError
+from nodeagent.executor import Executor, NodeView
+from nodeagent.folders import Folders
+from nodeagent.handlers import Handlers
+from nodeagent.metrics import Metrics
+from nodeagent.node.heartbeat import Heartbeat
+from nodeagent.node.registration import NodeKeeper
+from nodeagent.objects import ReferencedObjects
+from nodeagent.pods import Pods
+from nodeagent.worker import WorkerTools
+
+log = structlog.get_logger(__name__)
+
+COMPONENT = "kubelet"
+FLUSH_S = 2.0
+
+
+def lock_root(folders: Folders) -> IO[str]:
+    """Takes the root for this process until it ends.
+
+    Raises:
+        StartError: another agent uses it, or it cannot be written to.
+    """
+    try:
+        folders.root.mkdir(mode=0o750, parents=True, exist_ok=True)
+        file = folders.lock.open("a")
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise StartError(f"another nodeagent uses {folders.root}") from error
+    except OSError as error:
+        raise StartError(f"cannot use {folders.root}: {error.strerror}") from error
+    return file
+
+
+class Agent:
+    """One node's agent. Make it inside a running loop and `run()` it once.
+
+    Making it raises `StartError` when it lacks rights or another agent uses its root.
+
+    Attributes:
+        pods: the workers.
+        metrics: what it counts.
+        runtime: the container runtime.
+    """
+
+    def __init__(self, api: Api, config: AgentConfig, *, clock: Clock | None = None) -> None:
+        clock = clock or RealClock()
+        self.config = config
+        self.metrics = Metrics()
+        self.folders = Folders(config.root)
+        if os.geteuid() != 0:
+            raise StartError("the nodeagent must run as root: it makes cgroups, mounts and network namespaces")
+        self._lock = lock_root(self.folders)
+        self._channel = RuntimeChannel(config.runtime_endpoint, self.metrics)
+        self.runtime = Runtime(self._channel, TerminationMessages())
+        images = Images(self._channel)
+        self._recorder = Recorder(api, COMPONENT, host=config.node_name, clock=clock)
+        node_informer = Informer(api.nodes, field_selector=f"metadata.name={config.node_name}", clock=clock)
+        self.node = NodeKeeper(api, config, self.runtime, images, node_informer, clock)
+        self._heartbeat = Heartbeat(api, config, clock, self.metrics)
+        services = Informer(api.services, clock=clock)
+        pods_informer = Informer(api.pods, field_selector=f"spec.nodeName={config.node_name}", clock=clock)
+        handlers = Handlers(self.runtime)
+        self._objects = ReferencedObjects(api, clock, lambda uid: self.pods.objects_changed(uid))
+        view = NodeView(
+            allocatable=self.node.allocatable(),
+            memory_bytes=self.node.memory_bytes,
+            services=services.list,
+            network_ready=self.node.network_ready,
+        )
+        executor = Executor(config, self.runtime, images, handlers, self._objects, self._recorder, view, clock)
+        tools = WorkerTools(
+            config=config,
+            api=api,
+            runtime=self.runtime,
+            executor=executor,
+            handlers=handlers,
+            objects=self._objects,
+            recorder=self._recorder,
+            clock=clock,
+            metrics=self.metrics,
+        )
+        self.pods = Pods(tools, self._channel, pods_informer, services)
+
+    async def check_runtime(self) -> None:
+        """Says once whether the container runtime answers; an agent without one starts and waits for it."""
+        try:
+            name, version = await self.runtime.version()
+            log.info("container runtime answers", runtime=name, version=version)
+        except RuntimeFailedError as error:
+            log.warning(
+                "container runtime does not answer yet", endpoint=self.config.runtime_endpoint, error=error.message
+            )
+
+    async def run(self, stop: asyncio.Event, on_ready: Callable[[], None] = lambda: None) -> None:
+        """Runs until `stop` is set; containers are left running.
+
+        `on_ready` is called when the node is registered.
+        """
+        await self.check_runtime()
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [
+                    group.create_task(self._node(on_ready), name="node"),
+                    group.create_task(self.pods.run(), name="pods"),
+                    group.create_task(self._recorder.run(), name="events"),
+                ]
+                await stop.wait()
+                log.info("stopping; containers are left running")
+                await self._recorder.flush(FLUSH_S)
+                for task in tasks:
+                    task.cancel()
+        finally:
+            self._objects.close()
+            await self._channel.close()
+            self._lock.close()
+
+    async def _node(self, on_ready: Callable[[], None]) -> None:
+        node = await self.node.register()
+        on_ready()
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.node.run(), name="node object")
+            group.create_task(self._heartbeat.run(node), name="heartbeat")
