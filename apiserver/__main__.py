@@ -1,0 +1,122 @@
+"""`python -m apiserver`: flags to settings."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+from pathlib import Path
+
+from steersman.service import flags, logs
+from steersman.service.run import StartError, run
+
+EXAMPLES = """\
+  # one store member and this machine's certificates
+  python -m apiserver --etcd-servers https://127.0.0.1:2379 --etcd-cafile ca.crt \\
+      --etcd-certfile apiserver.crt --etcd-keyfile apiserver.key \\
+      --tls-cert-file apiserver.crt --tls-private-key-file apiserver.key --client-ca-file ca.crt
+
+  # also on a unix socket, for the command line on this machine
+  python -m apiserver ... --socket /run/steersman/apiserver.sock
+"""
+
+
+def main() -> None:
+    """Parses flags and serves until SIGTERM."""
+    parser = flags.parser(
+        "apiserver",
+        "The API of the cluster: authenticates, authorizes, defaults, validates, stores, and streams watches.",
+        examples=EXAMPLES,
+    )
+    flags.add_serving(parser, bind="0.0.0.0:6443", metrics="127.0.0.1:6442")
+    serving = parser.add_argument_group("more doors")
+    serving.add_argument(
+        "--token-bind-address",
+        default="",
+        metavar="HOST:PORT",
+        help="also serve clients without a certificate here; they get UNAUTHENTICATED unless they prove themselves "
+        "otherwise. (A port of its own: gRPC for Python either demands certificates on a port or never asks for them)",
+    )
+    serving.add_argument("--socket", default="", metavar="PATH", help="also serve on this unix socket")
+    serving.add_argument(
+        "--token-socket", default="", metavar="PATH", help="as --token-bind-address, on this unix socket"
+    )
+    store = parser.add_argument_group("store")
+    store.add_argument(
+        "--etcd-servers",
+        default="https://127.0.0.1:2379",
+        metavar="URL,URL",
+        help="the store's client urls: our own store or a real etcd",
+    )
+    store.add_argument("--etcd-cafile", type=Path, metavar="FILE", help="PEM authority of the store's certificate")
+    store.add_argument("--etcd-certfile", type=Path, metavar="FILE", help="PEM certificate to show to the store")
+    store.add_argument("--etcd-keyfile", type=Path, metavar="FILE", help="PEM key of that certificate")
+    cluster = parser.add_argument_group("cluster")
+    cluster.add_argument(
+        "--service-cluster-ip-range", default="10.96.0.0/16", metavar="CIDR", help="addresses of Services"
+    )
+    cluster.add_argument(
+        "--service-node-port-range", default="30000-32767", metavar="LOW-HIGH", help="node ports of Services"
+    )
+    cluster.add_argument(
+        "--advertise-address",
+        default="",
+        metavar="IP",
+        help="where pods reach this apiserver, through the Service default/kubernetes; empty: they are not told",
+    )
+    cluster.add_argument(
+        "--default-not-ready-toleration-seconds",
+        type=int,
+        default=300,
+        metavar="S",
+        help="how long pods stay on a node that is not ready or not reachable, unless they say so themselves",
+    )
+    arguments = parser.parse_args()
+    logs.configure("apiserver", level=arguments.log_level, fmt=arguments.log_format)
+
+    from apiserver.bootstrap import Door, Settings, serve
+    from apiserver.strategy import ServiceRange
+
+    tls = flags.serving_tls(arguments)
+    if tls is None:
+        raise SystemExit("error: --tls-cert-file, --tls-private-key-file and --client-ca-file are required")
+    store_tls = None
+    given = (arguments.etcd_cafile, arguments.etcd_certfile, arguments.etcd_keyfile)
+    if any(given):
+        if not all(given):
+            raise SystemExit("error: --etcd-cafile, --etcd-certfile and --etcd-keyfile must be given together")
+        store_tls = given
+    doors = [Door(arguments.bind_address)]
+    if arguments.socket:
+        doors.append(Door(f"unix:{arguments.socket}"))
+    if arguments.token_bind_address:
+        doors.append(Door(arguments.token_bind_address, require_client=False))
+    if arguments.token_socket:
+        doors.append(Door(f"unix:{arguments.token_socket}", require_client=False))
+    try:
+        ipaddress.ip_network(arguments.service_cluster_ip_range)
+        low, _, high = arguments.service_node_port_range.partition("-")
+        ranges = ServiceRange(arguments.service_cluster_ip_range, int(low), int(high))
+        port = flags.host_port(arguments.bind_address)[1]
+    except ValueError as error:
+        raise SystemExit(f"error: {error}") from None
+    settings = Settings(
+        doors=doors,
+        tls=tls,
+        metrics_address=arguments.metrics_address,
+        ranges=ranges,
+        advertise_address=arguments.advertise_address,
+        advertise_port=port,
+        default_toleration_s=arguments.default_not_ready_toleration_seconds,
+    )
+
+    async def start(stop: asyncio.Event) -> None:
+        try:
+            await serve(settings, arguments.etcd_servers.split(","), store_tls, stop)
+        except ValueError as error:
+            raise StartError(str(error)) from error
+
+    run(start)
+
+
+if __name__ == "__main__":
+    main()

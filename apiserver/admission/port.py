@@ -1,0 +1,45 @@
+"""What an admission plugin is."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from steersman.kinds import Kind
+
+from apiserver.authn import User
+
+CREATE, UPDATE, DELETE, STATUS = "create", "update", "delete", "status"
+
+
+@dataclass
+class Admission:
+    """One write on its way to the store.
+
+    Attributes:
+        kind: kind of the object.
+        operation: CREATE, UPDATE, DELETE or STATUS.
+        user: who writes.
+        obj: the object; plugins may change it, except for DELETE.
+        old: what it was before; None for CREATE.
+        warnings: told to the writer.
+    """
+
+    kind: Kind
+    operation: str
+    user: User
+    obj: Any
+    old: Any | None = None
+    warnings: list[str] = field(default_factory=list)
+
+
+class Plugin(Protocol):
+    """Looks at every write; changes it, refuses it by a domain error, or lets it pass."""
+
+    async def admit(self, write: Admission) -> None:
+        """Admits a write, or raises.
+
+        Raises:
+            ApiserverError: the write is refused; it says why.
+        """
+        ...

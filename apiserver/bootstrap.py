@@ -1,0 +1,230 @@
+"""Wires the apiserver: store, registries, admission, rpc edge. Everything that is shared is made here, once."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import random
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+import structlog
+from prometheus_client import CollectorRegistry
+from steersman.clock import Clock, RealClock
+from steersman.service.metrics import MetricsServer
+from steersman.service.server import GrpcServer
+from steersman.service.tls import TLSFiles
+
+from apiserver import bootstrap_objects, errors, strategies
+from apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
+from apiserver.admission.namespace_lifecycle import NamespaceLifecycle
+from apiserver.admission.node_restriction import NodeRestriction
+from apiserver.allocation import Allocator
+from apiserver.metrics import Metrics
+from apiserver.registry import Registry, Surroundings
+from apiserver.rpc import resources
+from apiserver.rpc.guard import Guard
+from apiserver.rpc.pods import NodeChannel, PodHandlers
+from apiserver.storage.port import Storage
+from apiserver.strategy import ServiceRange
+
+log = structlog.get_logger(__name__)
+
+_SUFFIX_CHARACTERS = "bcdfghjklmnpqrstvwxz2456789"
+PODS = "steersman.core.v1.Pods"
+
+
+@dataclass(frozen=True)
+class Door:
+    """One place where clients come in: an address, and whether they must show a certificate."""
+
+    address: str
+    require_client: bool = True
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the flags say.
+
+    Attributes:
+        doors: where gRPC is served.
+        tls: identity of the server; None serves plain text (tests on loopback only).
+        metrics_address: "host:port" of /metrics; empty: nowhere.
+        ranges: cluster addresses and node ports.
+        advertise_address: where pods reach this apiserver; empty: they are not told.
+        advertise_port: the port there.
+        default_toleration_s: how long pods stay on a node that is not ready or unreachable.
+    """
+
+    doors: Sequence[Door]
+    tls: TLSFiles | None
+    metrics_address: str = ""
+    ranges: ServiceRange = field(default_factory=ServiceRange)
+    advertise_address: str = ""
+    advertise_port: int = 6443
+    default_toleration_s: int = 300
+
+
+class Apiserver:
+    """A running apiserver; make it, `start()`, `stop()`."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        storage: Storage,
+        *,
+        node_channel: NodeChannel,
+        clock: Clock | None = None,
+        source: random.Random | None = None,
+        metrics_registry: CollectorRegistry | None = None,
+    ) -> None:
+        """Wires everything; nothing runs yet.
+
+        Args:
+            settings: what the flags say.
+            storage: the store.
+            node_channel: opens channels to nodes.
+            clock: where time comes from.
+            source: where randomness comes from: uids, generated names, addresses.
+            metrics_registry: where metrics are kept.
+        """
+        self._settings = settings
+        self._metrics_registry = metrics_registry or CollectorRegistry()
+        clock = clock or RealClock()
+        chance = source or random.SystemRandom()
+        around = Surroundings(
+            storage=storage,
+            clock=clock,
+            new_uid=lambda: str(uuid.UUID(int=chance.getrandbits(128), version=4)),
+            new_suffix=lambda: "".join(chance.choice(_SUFFIX_CHARACTERS) for _ in range(5)),
+            allocator=Allocator(storage, settings.ranges, chance),
+        )
+        self.registries = {kind.service: Registry(kind, strategy, around) for kind, strategy in strategies.discover()}
+        namespaces = self.registries["steersman.core.v1.Namespaces"]
+        around.admission.extend(
+            [
+                NamespaceLifecycle(namespaces.cache, storage, namespaces.prefix),
+                NodeRestriction(),
+                DefaultTolerationSeconds(settings.default_toleration_s),
+            ]
+        )
+        metrics = Metrics(self._metrics_registry)
+        for registry in self.registries.values():
+            metrics.cached.labels(registry.resource).set_function(registry.cache.__len__)
+            metrics.watchers.labels(registry.resource).set_function(registry.cache.count_watchers)
+        guard = Guard(metrics)
+        pods = PodHandlers(
+            self.registries[PODS], self.registries["steersman.core.v1.Nodes"], guard, clock, node_channel
+        )
+        self._server = GrpcServer(
+            resources.handlers(self.registries.values(), guard, {PODS: pods.methods()}),
+            services=list(self.registries),
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+        self._metrics_server: MetricsServer | None = None
+        self.ports: list[int] = []
+
+    async def start(self) -> None:
+        """Listens, fills the caches and makes what every cluster has; serving once that is done.
+
+        Returns when calls are accepted; until the store answers, health says NOT_SERVING.
+
+        Raises:
+            BindError: an address cannot be bound.
+            TLSFileError: a certificate file cannot be read.
+        """
+        for door in self._settings.doors:
+            self.ports.append(self._server.listen(door.address, self._settings.tls, require_client=door.require_client))
+        self._metrics_server = MetricsServer.start(
+            self._settings.metrics_address, self._settings.tls, self._metrics_registry
+        )
+        await self._server.start()
+        for registry in self.registries.values():
+            self._tasks.append(asyncio.create_task(registry.cache.run(), name=f"cache {registry.resource}"))
+        self._tasks.append(asyncio.create_task(self._become_ready(), name="become ready"))
+
+    async def _become_ready(self) -> None:
+        for registry in self.registries.values():
+            await registry.cache.ready()
+        first = str(ipaddress.ip_network(self._settings.ranges.cluster_cidr)[1])
+        while True:
+            try:
+                await bootstrap_objects.ensure(
+                    self.registries["steersman.core.v1.Namespaces"],
+                    self.registries["steersman.core.v1.Services"],
+                    self.registries["steersman.discovery.v1.EndpointSlices"],
+                    address=self._settings.advertise_address,
+                    port=self._settings.advertise_port,
+                    cluster_ip=first,
+                )
+                break
+            except errors.ApiserverError as error:
+                log.warning("cannot create what every cluster has, trying again", error=str(error))
+                await asyncio.sleep(0.2)
+        await self._server.set_serving(True)
+        log.info("serving", doors=[door.address for door in self._settings.doors])
+
+    async def ready(self) -> None:
+        """Returns when the apiserver serves."""
+        await self._tasks[-1]
+
+    async def stop(self, grace_s: float = 1.0) -> None:
+        """Stops: no new calls, running ones get `grace_s` seconds."""
+        await self._server.stop(grace_s)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._metrics_server is not None:
+            self._metrics_server.stop()
+
+
+def node_channels(tls: TLSFiles | None) -> NodeChannel:
+    """Opens channels to nodes with the apiserver's own certificate, and keeps them."""
+    from steersman.service.tls import channel_credentials
+
+    known: dict[tuple[str, str], grpc.aio.Channel] = {}
+
+    def open_channel(node: str, address: str) -> grpc.aio.Channel:
+        channel = known.get((node, address))
+        if channel is None:
+            options = [
+                ("grpc.ssl_target_name_override", node),
+                ("grpc.keepalive_time_ms", 10_000),
+                ("grpc.keepalive_timeout_ms", 5_000),
+                ("grpc.max_reconnect_backoff_ms", 1_000),
+            ]
+            if tls is None:
+                channel = grpc.aio.insecure_channel(address, options=options)
+            else:
+                credentials = channel_credentials(tls.authority, tls.certificate, tls.key)
+                channel = grpc.aio.secure_channel(address, credentials, options=options)
+            known[(node, address)] = channel
+        return channel
+
+    return open_channel
+
+
+async def serve(
+    settings: Settings, endpoints: Sequence[str], store_tls: tuple[Path, Path, Path] | None, stop: asyncio.Event
+) -> None:
+    """Runs an apiserver on a store that speaks etcd v3 until `stop` is set.
+
+    Args:
+        settings: what the flags say.
+        endpoints: the store's urls.
+        store_tls: authority, certificate and key for the store.
+        stop: set to stop.
+    """
+    from apiserver.storage.etcd import EtcdStorage, open_channel
+
+    authority, certificate, key = store_tls or (None, None, None)
+    channel = open_channel(endpoints, authority=authority, certificate=certificate, key=key)
+    apiserver = Apiserver(settings, EtcdStorage(channel), node_channel=node_channels(settings.tls))
+    await apiserver.start()
+    await stop.wait()
+    log.info("stopping")
+    await apiserver.stop()
+    await channel.close()

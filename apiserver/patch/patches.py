@@ -1,0 +1,99 @@
+"""Reading a patch and making the new object of the old one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import jsonpatch
+import jsonpointer
+from steersman.errors import FieldViolation
+from steersman.manifests import codec
+from steersman.meta.v1.requests_pb2 import JSON_PATCH, MERGE_PATCH, PatchType
+
+from apiserver import errors
+from apiserver.patch.strategic import merge_strategically
+
+PATCH_BYTES_MAX = 3 * 1024 * 1024
+OPERATIONS_MAX = 10_000
+
+
+def parse(patch: bytes) -> Any:
+    """The patch as plain data.
+
+    Raises:
+        BadRequest: it is too long, or not JSON.
+    """
+    if len(patch) > PATCH_BYTES_MAX:
+        raise errors.BadRequest("patch", f"{len(patch)} bytes, at most {PATCH_BYTES_MAX}")
+    try:
+        return json.loads(patch)
+    except (ValueError, RecursionError) as error:
+        raise errors.BadRequest("patch", f"not JSON: {error}") from error
+
+
+def expected_version(document: Any) -> str:
+    """The resource version that a patch wants the object to have; empty when it does not say."""
+    metadata = document.get("metadata") if isinstance(document, dict) else None
+    version = metadata.get("resourceVersion") if isinstance(metadata, dict) else None
+    return version if isinstance(version, str) else ""
+
+
+def patched(old: Any, document: Any, patch_type: PatchType, *, strict: bool, warn: Callable[[str], None]) -> Any:
+    """The object that a patch makes of another.
+
+    Args:
+        old: the object as it is.
+        document: the patch as plain data.
+        patch_type: its language; strategic merge when unspecified.
+        strict: refuse fields that the kind does not have; otherwise warn of them.
+        warn: told of fields that are dropped.
+
+    Raises:
+        BadRequest: the patch is not one, or cannot be applied to this object.
+        InvalidObject: what comes out is not an object of the kind.
+    """
+    before = codec.encode(old)
+    if patch_type == JSON_PATCH:
+        after = _json_patch(before, document)
+    else:
+        if not isinstance(document, dict):
+            raise errors.BadRequest("patch", f"expected a mapping, got {codec.describe(document)}")
+        if patch_type == MERGE_PATCH:
+            after = _merge_patch(before, document)
+        else:
+            after = merge_strategically(before, document, old.DESCRIPTOR)
+
+    def unknown(problem: codec.Problem) -> None:
+        warn(str(problem))
+
+    try:
+        return codec.decode(type(old), after, on_unknown=None if strict else unknown)
+    except codec.DecodeError as error:
+        violations = [FieldViolation(codec.show_path(p.path), p.text) for p in error.problems]
+        raise errors.InvalidObject(old.DESCRIPTOR.name, old.metadata.name, violations) from error
+
+
+def _json_patch(before: Any, document: Any) -> Any:
+    if not isinstance(document, list):
+        raise errors.BadRequest("patch", f"a JSON patch is a list of operations, got {codec.describe(document)}")
+    if len(document) > OPERATIONS_MAX:
+        raise errors.BadRequest("patch", f"{len(document)} operations, at most {OPERATIONS_MAX}")
+    try:
+        return jsonpatch.apply_patch(before, document)
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError) as error:
+        raise errors.BadRequest("patch", f"cannot be applied: {error}") from error
+
+
+def _merge_patch(before: Any, document: Any) -> Any:
+    """RFC 7386: null removes, mappings merge, everything else replaces."""
+    if not isinstance(document, dict):
+        return document
+    after = dict(before) if isinstance(before, dict) else {}
+    for name, value in document.items():
+        if value is None:
+            after.pop(name, None)
+        else:
+            after[name] = _merge_patch(after.get(name), value)
+    return after

@@ -1,0 +1,89 @@
+"""Around every call, in this order: count it, turn errors into statuses, find out who calls, and whether they may."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import grpc
+import structlog
+
+from apiserver import authn
+from apiserver.authn import User
+from apiserver.authz import policy
+from apiserver.metrics import Metrics
+from apiserver.rpc.errors import status_of
+
+log = structlog.get_logger(__name__)
+
+Context = Any
+UnaryCall = Callable[[User, Any, Context], Awaitable[Any]]
+StreamCall = Callable[[User, Any, Context], AsyncIterator[bytes]]
+
+
+class Guard:
+    """Wraps calls for one server."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+
+    def unary(self, resource: str, verb: str, call: UnaryCall) -> Callable[[Any, Context], Awaitable[Any]]:
+        """A call with one answer."""
+
+        async def guarded(request: Any, context: Context) -> Any:
+            started = time.perf_counter()
+            code = "OK"
+            try:
+                return await call(self._admit(resource, verb, context), request, context)
+            except Exception as error:
+                code = await self._fail(error, resource, verb, context)
+            finally:
+                self._metrics.calls.labels(resource, verb, code).inc()
+                self._metrics.seconds.labels(resource, verb).observe(time.perf_counter() - started)
+
+        return guarded
+
+    def stream(self, resource: str, verb: str, call: StreamCall) -> Callable[[Any, Context], AsyncIterator[bytes]]:
+        """A call with many answers."""
+
+        async def guarded(request: Any, context: Context) -> AsyncIterator[bytes]:
+            code = "OK"
+            self._metrics.streams.labels(resource, verb).inc()
+            answers: Any = None
+            try:
+                answers = call(self._admit(resource, verb, context), request, context)
+                async for answer in answers:
+                    yield answer
+            except Exception as error:
+                code = await self._fail(error, resource, verb, context)
+            finally:
+                if answers is not None:
+                    await answers.aclose()
+                self._metrics.streams.labels(resource, verb).dec()
+                self._metrics.calls.labels(resource, verb, code).inc()
+
+        return guarded
+
+    @staticmethod
+    def _admit(resource: str, verb: str, context: Context) -> User:
+        user = authn.authenticate(context.auth_context(), dict(context.invocation_metadata() or ()))
+        policy.authorize(user, verb, resource)
+        return user
+
+    async def _fail(self, error: Exception, resource: str, verb: str, context: Context) -> str:
+        """Ends the call with the error's status; what is not a domain error is logged and shown as INTERNAL."""
+        if isinstance(error, (asyncio.CancelledError, grpc.aio.AbortError)):
+            raise error
+        status = status_of(error)
+        if status is None:
+            log.exception("call failed", resource=resource, verb=verb)
+            await context.abort(grpc.StatusCode.INTERNAL, "internal error; the apiserver's log says more")
+            raise AssertionError("unreachable")
+        try:
+            await context.abort_with_status(status)
+        except grpc.aio.AbortError:
+            self._metrics.calls.labels(resource, verb, status.code.name).inc()
+            raise
+        return status.code.name

@@ -1,0 +1,262 @@
+"""The verbs that every kind has, as one generic gRPC handler. Objects stay bytes wherever nothing looks into them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from typing import Any
+
+import grpc
+from steersman import selectors
+from steersman.client import WARNING_KEY
+from steersman.meta.v1.list_meta_pb2 import ListMeta
+from steersman.meta.v1.requests_pb2 import (
+    STRICT,
+    DeleteCollectionRequest,
+    DeleteRequest,
+    GetRequest,
+    ListRequest,
+    PatchRequest,
+    ScaleRequest,
+    WatchRequest,
+)
+
+from apiserver import errors
+from apiserver.authn import User
+from apiserver.patch import patches
+from apiserver.registry import SPEC, STATUS_ONLY, Registry, Written
+from apiserver.rpc.continuation import Continuation, decode, encode
+from apiserver.rpc.guard import Guard
+from apiserver.storage.port import Compacted, Stored
+from apiserver.watchcache import frames
+from apiserver.watchcache.cache import messages
+from apiserver.watchcache.watcher import Selection
+
+_ITEM_TAG = b"\x12"
+_METADATA_TAG = b"\x0a"
+WARNINGS_MAX = 16
+
+
+def _field(tag: bytes, data: bytes) -> bytes:
+    return tag + frames.varint(len(data)) + data
+
+
+class ResourceHandlers:
+    """The rpc handlers of one kind."""
+
+    def __init__(self, registry: Registry, guard: Guard) -> None:
+        self._registry = registry
+        self._guard = guard
+
+    def methods(self) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
+        """The kind's rpcs by name."""
+        write = self._registry.kind.write_request
+        verbs: dict[str, tuple[Any, Any]] = {
+            "Get": (GetRequest, self.get),
+            "List": (ListRequest, self.read_list),
+            "Create": (write, self.create),
+            "Update": (write, self.update),
+            "Patch": (PatchRequest, self.patch),
+            "Apply": (write, self.apply),
+            "Delete": (DeleteRequest, self.delete),
+            "DeleteCollection": (DeleteCollectionRequest, self.delete_collection),
+        }
+        if self._registry.kind.has_status:
+            verbs["UpdateStatus"] = (write, self.update_status)
+        spec = self._registry.kind.message.DESCRIPTOR.fields_by_name.get("spec")
+        if spec is not None and spec.message_type is not None and "replicas" in spec.message_type.fields_by_name:
+            verbs["Scale"] = (ScaleRequest, self.scale)
+        resource = self._registry.resource
+        methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        for name, (request, call) in verbs.items():
+            rule = (f"{resource}/status", "update") if name == "UpdateStatus" else (resource, name.lower())
+            methods[name] = grpc.unary_unary_rpc_method_handler(
+                self._guard.unary(*rule, call), request_deserializer=request.FromString
+            )
+        methods["Watch"] = grpc.unary_stream_rpc_method_handler(
+            self._guard.stream(resource, "watch", self.watch), request_deserializer=WatchRequest.FromString
+        )
+        return methods
+
+    # --- reads ------------------------------------------------------------------------------------------------------
+
+    async def get(self, user: User, request: GetRequest, context: Any) -> bytes:
+        """Get."""
+        stored = await self._registry.get(request.namespace, request.name)
+        return frames.versioned(stored.value, stored.revision)
+
+    async def read_list(self, user: User, request: ListRequest, context: Any) -> bytes:
+        """List."""
+        selection = self._selection(request.namespace, "", request.label_selector, request.field_selector)
+        if request.limit < 0:
+            raise errors.BadRequest("limit", f"{request.limit} is negative")
+        items, metadata = await self._select(selection, request)
+        parts = [_field(_METADATA_TAG, metadata.SerializeToString())]
+        parts += [_field(_ITEM_TAG, frames.versioned(item.value, item.revision)) for item in items]
+        return b"".join(parts)
+
+    async def _select(self, selection: Selection, request: ListRequest) -> tuple[list[Stored], ListMeta]:
+        """A page of what matches; pages of the store are read until the page is full or nothing is left."""
+        start = Continuation("", 0)
+        if request.continue_token:
+            start = decode(request.continue_token, self._registry.prefix)
+        chosen: list[Stored] = []
+        after, revision, remaining = start.after, start.revision, 0
+        plain = selection == Selection(namespace=selection.namespace)
+        while True:
+            wanted = request.limit - len(chosen) if request.limit and plain else request.limit
+            try:
+                page = await self._registry.list_page(selection.namespace, after=after, limit=wanted, revision=revision)
+            except Compacted:
+                if not request.continue_token:
+                    raise
+                # The first page's revision is gone: go on from the same key as of now, as Kubernetes does.
+                revision = 0
+                page = await self._registry.list_page(selection.namespace, after=after, limit=wanted, revision=0)
+            revision = page.revision
+            more = page.more
+            for index, item in enumerate(page.items):
+                after = item.key
+                if plain or selection.matches(self._registry.entry(item)):
+                    chosen.append(item)
+                    if request.limit and len(chosen) == request.limit:
+                        more = more or index + 1 < len(page.items)
+                        break
+            remaining = page.remaining if plain else 0
+            if not more or (request.limit and len(chosen) == request.limit):
+                break
+        metadata = ListMeta(resource_version=str(revision))
+        if more:
+            metadata.continue_token = encode(Continuation(after, revision), self._registry.prefix)
+            if plain:
+                metadata.remaining_item_count = remaining
+        return chosen, metadata
+
+    async def watch(self, user: User, request: WatchRequest, context: Any) -> AsyncIterator[bytes]:
+        """Watch."""
+        selection = self._selection(request.namespace, request.name, request.label_selector, request.field_selector)
+        since: int | None = None
+        if request.resource_version:
+            if not request.resource_version.isdigit():
+                raise errors.BadRequest("resource_version", f"{request.resource_version!r} is not a revision")
+            since = int(request.resource_version)
+        stream = messages(self._registry.cache, selection, since=since)
+        try:
+            async for frame in stream:
+                yield frame
+        finally:
+            await stream.aclose()  # type: ignore[attr-defined]
+
+    def _selection(self, namespace: str, name: str, labels: str, fields: str) -> Selection:
+        if namespace and not self._registry.kind.namespaced:
+            raise errors.BadRequest("namespace", f"{self._registry.resource} live in no namespace")
+        if "/" in namespace:
+            raise errors.BadRequest("namespace", "a name holds no '/'")
+        try:
+            label_selector = selectors.parse(labels)
+        except selectors.SelectorError as error:
+            raise errors.BadRequest("label_selector", str(error)) from error
+        try:
+            field_selector = selectors.parse_fields(fields, self._registry.field_paths)
+        except selectors.SelectorError as error:
+            raise errors.BadRequest("field_selector", str(error)) from error
+        return Selection(namespace, name, label_selector, field_selector)
+
+    # --- writes -----------------------------------------------------------------------------------------------------
+
+    async def create(self, user: User, request: Any, context: Any) -> bytes:
+        """Create."""
+        return self._answer(await self._registry.create(user, request.object, request.options), context)
+
+    async def update(self, user: User, request: Any, context: Any) -> bytes:
+        """Update."""
+        return self._answer(await self._registry.update(user, request.object, request.options), context)
+
+    async def update_status(self, user: User, request: Any, context: Any) -> bytes:
+        """UpdateStatus."""
+        return self._answer(await self._registry.update_status(user, request.object, request.options), context)
+
+    async def apply(self, user: User, request: Any, context: Any) -> bytes:
+        """Apply."""
+        return self._answer(await self._registry.apply(user, request.object, request.options), context)
+
+    async def patch(self, user: User, request: PatchRequest, context: Any) -> bytes:
+        """Patch."""
+        if request.subresource not in ("", "status"):
+            raise errors.BadRequest("subresource", f"{request.subresource!r} is not one of '', 'status'")
+        if request.subresource == "status" and not self._registry.kind.has_status:
+            raise errors.BadRequest("subresource", f"{self._registry.resource} have no status")
+        document = patches.parse(request.patch)
+        warnings: list[str] = []
+
+        async def change(old: Any) -> Any:
+            warnings.clear()
+            return patches.patched(
+                old, document, request.type, strict=request.options.field_validation == STRICT, warn=warnings.append
+            )
+
+        written = await self._registry.modify(
+            user,
+            request.namespace,
+            request.name,
+            change,
+            request.options,
+            expected=patches.expected_version(document),
+            mode=STATUS_ONLY if request.subresource == "status" else SPEC,
+        )
+        written.warnings[:0] = warnings
+        return self._answer(written, context)
+
+    async def scale(self, user: User, request: ScaleRequest, context: Any) -> bytes:
+        """Scale."""
+        if request.replicas < 0:
+            raise errors.BadRequest("replicas", f"{request.replicas} is negative")
+
+        async def change(old: Any) -> Any:
+            old.spec.replicas = request.replicas
+            return old
+
+        written = await self._registry.modify(user, request.namespace, request.name, change, request.options)
+        return self._answer(written, context)
+
+    async def delete(self, user: User, request: DeleteRequest, context: Any) -> bytes:
+        """Delete."""
+        written = await self._registry.delete(user, request.namespace, request.name, request.options)
+        return self._answer(written, context)
+
+    async def delete_collection(self, user: User, request: DeleteCollectionRequest, context: Any) -> bytes:
+        """DeleteCollection."""
+        if self._registry.kind.namespaced and not request.namespace:
+            raise errors.BadRequest("namespace", "required: a collection is deleted in one namespace at a time")
+        selection = self._selection(request.namespace, "", request.label_selector, request.field_selector)
+        items, metadata = await self._select(selection, ListRequest(namespace=request.namespace))
+        parts = [_field(_METADATA_TAG, metadata.SerializeToString())]
+        for item in items:
+            entry = self._registry.entry(item)
+            try:
+                written = await self._registry.delete(user, entry.namespace, entry.name, request.options)
+            except errors.ObjectNotFound:
+                continue
+            parts.append(_field(_ITEM_TAG, frames.versioned(written.obj.SerializeToString(), written.revision)))
+        return b"".join(parts)
+
+    @staticmethod
+    def _answer(written: Written, context: Any) -> bytes:
+        if written.warnings:
+            context.set_trailing_metadata(
+                tuple((WARNING_KEY, warning.encode()) for warning in written.warnings[:WARNINGS_MAX])
+            )
+        data: bytes = written.obj.SerializeToString()
+        return frames.versioned(data, written.revision) if written.revision else data
+
+
+def handlers(
+    registries: Iterable[Registry], guard: Guard, extra: dict[str, dict[str, grpc.RpcMethodHandler[Any, Any]]]
+) -> list[grpc.GenericRpcHandler]:
+    """One gRPC handler per kind; `extra` adds a service's own rpcs to the common ones."""
+    return [
+        grpc.method_handlers_generic_handler(
+            registry.kind.service,
+            {**ResourceHandlers(registry, guard).methods(), **extra.get(registry.kind.service, {})},
+        )
+        for registry in registries
+    ]

@@ -1,0 +1,281 @@
+"""The store over etcd v3: our own, or a real etcd cluster."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import grpc
+from etcd import kv_pb2, rpc_pb2
+from steersman.retry import Backoff
+from steersman.service.tls import channel_credentials
+
+from apiserver import errors
+from apiserver.storage.port import (
+    Claim,
+    Compacted,
+    KeyChanged,
+    KeyExists,
+    Page,
+    StorageBatch,
+    StorageEvent,
+    Stored,
+)
+
+CALL_TIMEOUT_S = 10.0
+# How often a watch asks the store how far it has come; bookmarks to our own watchers follow from it.
+PROGRESS_S = 2.0
+_COMPACTED = "required revision has been compacted"
+_NO_SPACE = "database space exceeded"
+
+_OPTIONS: list[tuple[str, Any]] = [
+    ("grpc.max_receive_message_length", 256 * 1024 * 1024),
+    ("grpc.max_send_message_length", 16 * 1024 * 1024),
+    ("grpc.keepalive_time_ms", 10_000),
+    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.min_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 500),
+    ("grpc.enable_retries", 0),
+]
+
+
+def open_channel(
+    endpoints: Sequence[str],
+    *,
+    authority: Path | None,
+    certificate: Path | None,
+    key: Path | None,
+    server_name: str = "",
+) -> grpc.aio.Channel:
+    """A channel to a store; endpoints are etcd's urls or "host:port", several for a cluster.
+
+    Raises:
+        ValueError: the endpoints mix TLS with plain text.
+        TLSFileError: a certificate file cannot be read.
+    """
+    schemes = {url.partition("://")[0] if "://" in url else "https" for url in endpoints}
+    if len(schemes) != 1:
+        raise ValueError("the store's endpoints must all be https:// or all http://")
+    addresses = [url.rpartition("://")[2].rstrip("/") for url in endpoints]
+    numeric = all(re.fullmatch(r"[\d.]+:\d+", address) for address in addresses)
+    target = "ipv4:" + ",".join(addresses) if numeric else addresses[0]
+    options = [*_OPTIONS, ("grpc.lb_policy_name", "round_robin")] if len(addresses) > 1 else list(_OPTIONS)
+    if schemes == {"http"}:
+        return grpc.aio.insecure_channel(target, options=options)
+    name = server_name or addresses[0].rpartition(":")[0]
+    options += [("grpc.ssl_target_name_override", name), ("grpc.default_authority", name)]
+    return grpc.aio.secure_channel(target, channel_credentials(authority, certificate, key), options=options)
+
+
+def _end_of(prefix: bytes) -> bytes:
+    """The first key after all keys with a prefix."""
+    return prefix[:-1] + bytes([prefix[-1] + 1])
+
+
+class EtcdStorage:
+    """A `Storage` on an etcd v3 server."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        def unary(path: str, request: Any, response: Any) -> Callable[..., Any]:
+            method: Callable[..., Any] = channel.unary_unary(
+                f"/etcdserverpb.{path}",
+                request_serializer=request.SerializeToString,
+                response_deserializer=response.FromString,
+            )
+            return method
+
+        self._range = unary("KV/Range", rpc_pb2.RangeRequest, rpc_pb2.RangeResponse)
+        self._txn = unary("KV/Txn", rpc_pb2.TxnRequest, rpc_pb2.TxnResponse)
+        self._compact = unary("KV/Compact", rpc_pb2.CompactionRequest, rpc_pb2.CompactionResponse)
+        self._watch = channel.stream_stream(
+            "/etcdserverpb.Watch/Watch",
+            request_serializer=rpc_pb2.WatchRequest.SerializeToString,
+            response_deserializer=rpc_pb2.WatchResponse.FromString,
+        )
+
+    async def _call(self, method: Callable[..., Any], request: Any, *, idempotent: bool) -> Any:
+        """Makes a call; reads are repeated while the store changes leaders or restarts."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + CALL_TIMEOUT_S
+        backoff = Backoff(base_s=0.02, limit_s=0.5)
+        while True:
+            try:
+                return await method(request, timeout=max(0.001, deadline - loop.time()))
+            except grpc.aio.AioRpcError as error:
+                details = error.details() or error.code().name
+                if error.code() is grpc.StatusCode.OUT_OF_RANGE and _COMPACTED in details:
+                    raise Compacted(0) from error
+                if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and _NO_SPACE in details:
+                    raise errors.StorageFull(f"the store is full: {details}") from error
+                delay_s = backoff.next_s()
+                if idempotent and error.code() is grpc.StatusCode.UNAVAILABLE and loop.time() + delay_s < deadline:
+                    await asyncio.sleep(delay_s)
+                    continue
+                raise errors.StorageUnavailable(f"the store does not answer: {details}") from error
+
+    async def get(self, key: str) -> Stored | None:
+        """See `Storage.get`."""
+        answer = await self._call(self._range, rpc_pb2.RangeRequest(key=key.encode()), idempotent=True)
+        for kv in answer.kvs:
+            return Stored(key, kv.value, kv.mod_revision)
+        return None
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = 0, revision: int = 0) -> Page:
+        """See `Storage.list`."""
+        start = after.encode() + b"\0" if after else prefix.encode()
+        request = rpc_pb2.RangeRequest(key=start, range_end=_end_of(prefix.encode()), limit=limit, revision=revision)
+        answer = await self._call(self._range, request, idempotent=True)
+        items = [Stored(kv.key.decode(), kv.value, kv.mod_revision) for kv in answer.kvs]
+        as_of = revision or answer.header.revision
+        return Page(items, as_of, answer.more, max(0, answer.count - len(items)))
+
+    async def create(self, key: str, value: bytes, *, claims: Sequence[Claim] = ()) -> int:
+        """See `Storage.create`."""
+        puts = [Claim(key, value), *claims]
+        request = rpc_pb2.TxnRequest(
+            compare=[_absent(put.key) for put in puts],
+            success=[_put(put) for put in puts],
+            failure=[_get(put.key) for put in puts],
+        )
+        answer = await self._call(self._txn, request, idempotent=False)
+        if not answer.succeeded:
+            raise KeyExists(self._first_present(answer) or key)
+        return int(answer.header.revision)
+
+    async def update(
+        self,
+        key: str,
+        value: bytes,
+        *,
+        revision: int,
+        claims: Sequence[Claim] = (),
+        releases: Sequence[str] = (),
+    ) -> int:
+        """See `Storage.update`."""
+        request = rpc_pb2.TxnRequest(
+            compare=[_unchanged(key, revision), *(_absent(claim.key) for claim in claims)],
+            success=[
+                *(_put(put) for put in (Claim(key, value), *claims)),
+                *(_delete(released) for released in releases),
+            ],
+            failure=[_get(key), *(_get(claim.key) for claim in claims)],
+        )
+        answer = await self._call(self._txn, request, idempotent=False)
+        if not answer.succeeded:
+            self._explain(key, revision, answer)
+        return int(answer.header.revision)
+
+    async def delete(self, key: str, *, revision: int, releases: Sequence[str] = ()) -> int:
+        """See `Storage.delete`."""
+        request = rpc_pb2.TxnRequest(
+            compare=[_unchanged(key, revision)],
+            success=[_delete(name) for name in (key, *releases)],
+            failure=[_get(key)],
+        )
+        answer = await self._call(self._txn, request, idempotent=False)
+        if not answer.succeeded:
+            self._explain(key, revision, answer)
+        return int(answer.header.revision)
+
+    async def compact(self, revision: int) -> None:
+        """Forgets what was before a revision."""
+        with suppress(Compacted):
+            await self._call(self._compact, rpc_pb2.CompactionRequest(revision=revision), idempotent=False)
+
+    @staticmethod
+    def _first_present(answer: Any) -> str | None:
+        for response in answer.responses:
+            for kv in response.response_range.kvs:
+                return str(kv.key.decode())
+        return None
+
+    def _explain(self, key: str, revision: int, answer: Any) -> None:
+        own, *claimed = answer.responses
+        current = next((Stored(key, kv.value, kv.mod_revision) for kv in own.response_range.kvs), None)
+        if current is not None and current.revision == revision:
+            for response in claimed:
+                for kv in response.response_range.kvs:
+                    raise KeyExists(kv.key.decode())
+        raise KeyChanged(key, current)
+
+    async def watch(self, prefix: str, *, revision: int) -> AsyncIterator[StorageBatch]:
+        """See `Storage.watch`."""
+        requests: asyncio.Queue[rpc_pb2.WatchRequest] = asyncio.Queue()
+        create = rpc_pb2.WatchCreateRequest(
+            key=prefix.encode(),
+            range_end=_end_of(prefix.encode()),
+            start_revision=revision + 1,
+            prev_kv=True,
+            progress_notify=True,
+        )
+        requests.put_nowait(rpc_pb2.WatchRequest(create_request=create))
+
+        async def feed() -> AsyncIterator[rpc_pb2.WatchRequest]:
+            while True:
+                yield await requests.get()
+
+        async def ask_progress() -> None:
+            while True:
+                await asyncio.sleep(PROGRESS_S)
+                requests.put_nowait(rpc_pb2.WatchRequest(progress_request=rpc_pb2.WatchProgressRequest()))
+
+        call = self._watch(feed())
+        asking = asyncio.create_task(ask_progress())
+        seen = revision
+        try:
+            async for answer in call:
+                if answer.compact_revision:
+                    raise Compacted(int(answer.compact_revision))
+                if answer.canceled:
+                    raise errors.StorageUnavailable(f"the store ended a watch: {answer.cancel_reason}")
+                if answer.created:
+                    continue
+                events = [
+                    StorageEvent(
+                        key=event.kv.key.decode(),
+                        value=event.kv.value if event.type == kv_pb2.Event.PUT else None,
+                        previous=event.prev_kv.value if event.HasField("prev_kv") else None,
+                        revision=event.kv.mod_revision,
+                    )
+                    for event in answer.events
+                ]
+                seen = max(seen, answer.header.revision) if not events else max(seen, events[-1].revision)
+                yield StorageBatch(events, seen)
+            raise errors.StorageUnavailable("the store ended a watch")
+        except grpc.aio.AioRpcError as error:
+            if error.code() is grpc.StatusCode.OUT_OF_RANGE:
+                raise Compacted(0) from error
+            raise errors.StorageUnavailable(f"a watch of the store broke: {error.details()}") from error
+        finally:
+            asking.cancel()
+            call.cancel()
+
+
+def _absent(key: str) -> rpc_pb2.Compare:
+    return rpc_pb2.Compare(
+        key=key.encode(), target=rpc_pb2.Compare.CREATE, result=rpc_pb2.Compare.EQUAL, create_revision=0
+    )
+
+
+def _unchanged(key: str, revision: int) -> rpc_pb2.Compare:
+    return rpc_pb2.Compare(
+        key=key.encode(), target=rpc_pb2.Compare.MOD, result=rpc_pb2.Compare.EQUAL, mod_revision=revision
+    )
+
+
+def _put(put: Claim) -> rpc_pb2.RequestOp:
+    return rpc_pb2.RequestOp(request_put=rpc_pb2.PutRequest(key=put.key.encode(), value=put.value))
+
+
+def _get(key: str) -> rpc_pb2.RequestOp:
+    return rpc_pb2.RequestOp(request_range=rpc_pb2.RangeRequest(key=key.encode()))
+
+
+def _delete(key: str) -> rpc_pb2.RequestOp:
+    return rpc_pb2.RequestOp(request_delete_range=rpc_pb2.DeleteRangeRequest(key=key.encode()))

@@ -1,0 +1,145 @@
+"""The store in memory: for tests, and for a control plane inside a test process."""
+
+from __future__ import annotations
+
+import asyncio
+import builtins
+from collections.abc import AsyncIterator, Sequence
+
+from sortedcontainers import SortedDict
+
+from apiserver.storage.port import (
+    Claim,
+    Compacted,
+    KeyChanged,
+    KeyExists,
+    Page,
+    StorageBatch,
+    StorageEvent,
+    Stored,
+)
+
+HISTORY_MAX = 100_000
+
+
+class MemoryStorage:
+    """A `Storage` that forgets everything with its process. One event loop only."""
+
+    def __init__(self, *, progress_s: float = 1.0) -> None:
+        """Makes an empty store that reports progress to its watchers every so many seconds."""
+        self._values: SortedDict[str, Stored] = SortedDict()
+        self._history: list[StorageEvent] = []
+        self._revision = 1
+        self._oldest = 1
+        self._changed = asyncio.Condition()
+        self._progress_s = progress_s
+
+    async def get(self, key: str) -> Stored | None:
+        """See `Storage.get`."""
+        found: Stored | None = self._values.get(key)
+        return found
+
+    async def list(self, prefix: str, *, after: str = "", limit: int = 0, revision: int = 0) -> Page:
+        """See `Storage.list`."""
+        values = self._as_of(revision) if revision and revision != self._revision else self._values
+        keys = values.irange(max(prefix, after), prefix[:-1] + chr(ord(prefix[-1]) + 1), inclusive=(True, False))
+        items = [values[key] for key in keys if key != after]
+        page = items[:limit] if limit else items
+        return Page(page, revision or self._revision, len(page) < len(items), len(items) - len(page))
+
+    def _as_of(self, revision: int) -> SortedDict[str, Stored]:
+        if revision < self._oldest:
+            raise Compacted(self._oldest)
+        values = SortedDict(self._values)
+        for event in reversed(self._history):
+            if event.revision <= revision:
+                break
+            if event.previous is None:
+                values.pop(event.key, None)
+            else:
+                values[event.key] = Stored(event.key, event.previous, self._revision_before(event))
+        return values
+
+    def _revision_before(self, event: StorageEvent) -> int:
+        earlier = (e.revision for e in reversed(self._history) if e.key == event.key and e.revision < event.revision)
+        return next(earlier, self._oldest)
+
+    async def create(self, key: str, value: bytes, *, claims: Sequence[Claim] = ()) -> int:
+        """See `Storage.create`."""
+        for wanted in (key, *(claim.key for claim in claims)):
+            if wanted in self._values:
+                raise KeyExists(wanted)
+        return await self._commit([(key, value), *((claim.key, claim.value) for claim in claims)])
+
+    async def update(
+        self,
+        key: str,
+        value: bytes,
+        *,
+        revision: int,
+        claims: Sequence[Claim] = (),
+        releases: Sequence[str] = (),
+    ) -> int:
+        """See `Storage.update`."""
+        self._guard(key, revision)
+        for claim in claims:
+            if claim.key in self._values:
+                raise KeyExists(claim.key)
+        changes: list[tuple[str, bytes | None]] = [(key, value), *((c.key, c.value) for c in claims)]
+        return await self._commit([*changes, *((released, None) for released in releases)])
+
+    async def delete(self, key: str, *, revision: int, releases: Sequence[str] = ()) -> int:
+        """See `Storage.delete`."""
+        self._guard(key, revision)
+        return await self._commit([(key, None), *((released, None) for released in releases)])
+
+    def _guard(self, key: str, revision: int) -> None:
+        current: Stored | None = self._values.get(key)
+        if current is None or current.revision != revision:
+            raise KeyChanged(key, current)
+
+    async def _commit(self, changes: Sequence[tuple[str, bytes | None]]) -> int:
+        self._revision += 1
+        for key, value in changes:
+            known: Stored | None = self._values.get(key)
+            if value is None and known is None:
+                continue
+            if value is None:
+                del self._values[key]
+            else:
+                self._values[key] = Stored(key, value, self._revision)
+            self._history.append(StorageEvent(key, value, known.value if known else None, self._revision))
+        if len(self._history) > HISTORY_MAX:
+            del self._history[: HISTORY_MAX // 2]
+            self._oldest = self._history[0].revision
+        async with self._changed:
+            self._changed.notify_all()
+        return self._revision
+
+    def compact(self, revision: int) -> None:
+        """Forgets what was before a revision."""
+        self._history = [event for event in self._history if event.revision > revision]
+        self._oldest = revision
+
+    async def watch(self, prefix: str, *, revision: int) -> AsyncIterator[StorageBatch]:
+        """See `Storage.watch`."""
+        if revision < self._oldest - 1:
+            raise Compacted(self._oldest)
+        seen = revision
+        while True:
+            events = [e for e in self._tail(seen) if e.key.startswith(prefix)]
+            seen = max(seen, self._revision)
+            yield StorageBatch(events, seen)
+            async with self._changed:
+                if self._revision > seen:
+                    continue
+                try:
+                    await asyncio.wait_for(self._changed.wait(), self._progress_s)
+                except TimeoutError:
+                    continue
+
+    def _tail(self, revision: int) -> builtins.list[StorageEvent]:
+        index = len(self._history)
+        while index and self._history[index - 1].revision > revision:
+            index -= 1
+        return self._history[index:]

@@ -1,0 +1,109 @@
+"""What a kind decides for itself. Everything here is pure.
+
+For a write the hooks run in this order, whatever the kind:
+
+    create:  default -> prepare_create -> (admission) -> validate
+    update:  default -> prepare_update -> (admission) -> validate -> validate_update
+    status:  prepare_status_update -> validate_status_update
+
+A kind is its proto and a subclass in `strategies/`; the base class is right for a kind without rules of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from steersman.errors import FieldViolation
+
+
+@dataclass(frozen=True)
+class ServiceRange:
+    """Addresses and ports that Services are given out of."""
+
+    cluster_cidr: str = "10.96.0.0/16"
+    node_port_low: int = 30000
+    node_port_high: int = 32767
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A value out of a shared range that an object needs.
+
+    Attributes:
+        range: "clusterips" or "nodeports".
+        value: the one it wants; empty: any free one.
+        put: writes the value that it got into the object.
+    """
+
+    range: str
+    value: str
+    put: Callable[[Any, str], None]
+
+
+class Strategy:
+    """Rules of one kind; objects are messages of that kind."""
+
+    message: ClassVar[type[Any]]
+    """Message class of the kind."""
+
+    fields: ClassVar[Mapping[str, Callable[[Any], str]]] = {}
+    """Fields by which objects can be selected, besides metadata.name and metadata.namespace."""
+
+    indexed: ClassVar[tuple[str, ...]] = ()
+    """Fields by which watchers are found: those of which many watchers each want one value."""
+
+    def default(self, obj: Any) -> None:
+        """Fills in what was left out, as Kubernetes does."""
+
+    def prepare_create(self, obj: Any) -> None:
+        """Drops what a creator may not set."""
+        if "status" in obj.DESCRIPTOR.fields_by_name:
+            obj.ClearField("status")
+
+    def prepare_update(self, new: Any, old: Any) -> None:
+        """Drops what an update may not change; status is the old one already."""
+
+    def prepare_status_update(self, new: Any, old: Any) -> None:
+        """Drops what a status update may not change; only metadata's labels are not the old ones."""
+
+    def validate(self, obj: Any) -> list[FieldViolation]:
+        """Everything wrong with an object (metadata is checked for all kinds elsewhere)."""
+        return []
+
+    def validate_update(self, new: Any, old: Any) -> list[FieldViolation]:
+        """Everything that may not change the way it does."""
+        return []
+
+    def validate_status_update(self, new: Any, old: Any) -> list[FieldViolation]:
+        """Everything wrong with a new status."""
+        return []
+
+    def validate_name(self, name: str) -> list[FieldViolation]:
+        """What is wrong with an object's name."""
+        from steersman.validation.names import subdomain
+
+        return subdomain("metadata.name", name)
+
+    def warnings(self, obj: Any) -> list[str]:
+        """What a writer should know: fields that are stored and not acted on."""
+        return []
+
+    def grace_period_s(self, obj: Any, wanted: int | None) -> int:
+        """Seconds between the request to delete an object and its removal; 0: remove at once."""
+        return 0
+
+    def claims(self, obj: Any, old: Any | None) -> list[Wanted]:
+        """Values out of shared ranges that the object needs and does not hold yet."""
+        return []
+
+    def held(self, obj: Any) -> list[tuple[str, str]]:
+        """(range, value) of every value out of a shared range that the object holds."""
+        return []
+
+    def generation_counts(self, new: Any, old: Any) -> bool:
+        """Whether a change is one of the wish, so that `metadata.generation` counts it."""
+        if "spec" not in new.DESCRIPTOR.fields_by_name:
+            return False
+        return bool(new.spec != old.spec)

@@ -1,0 +1,229 @@
+"""All objects of one kind as of one revision, and the changes that led there, followed from the store."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import structlog
+from steersman.meta.v1.requests_pb2 import ADDED
+from steersman.retry import Backoff
+
+from apiserver import errors
+from apiserver.storage.port import Compacted, Storage, StorageEvent, Stored
+from apiserver.watchcache import frames
+from apiserver.watchcache.watcher import Change, Entry, Selection, Watcher
+
+log = structlog.get_logger(__name__)
+
+HISTORY_MAX = 8192
+PAGE = 1000
+BOOKMARK_S = 5.0
+
+
+class Cache:
+    """Follows one prefix of the store and serves any number of watchers from memory."""
+
+    def __init__(
+        self,
+        storage: Storage,
+        prefix: str,
+        *,
+        entry_of: Callable[[Stored], Entry],
+        indexed: tuple[str, ...] = (),
+        sleep: Callable[[float], Any] = asyncio.sleep,
+    ) -> None:
+        """Makes a cache; `run()` fills it.
+
+        Args:
+            storage: the store.
+            prefix: prefix of the kind's keys, ending in "/".
+            entry_of: reads what an object can be selected by.
+            indexed: fields by whose exact value watchers are found, so that a change costs only those it concerns.
+            sleep: waits so many seconds.
+        """
+        self._storage = storage
+        self._prefix = prefix
+        self._entry_of = entry_of
+        self._indexed = indexed
+        self._sleep = sleep
+        self._entries: dict[str, Entry] = {}
+        self._history: deque[Change] = deque()
+        self._oldest = 0
+        self.revision = 0
+        self._ready = asyncio.Event()
+        self._broad: set[Watcher] = set()
+        self._narrow: dict[tuple[str, str], set[Watcher]] = {}
+
+    async def ready(self) -> None:
+        """Returns when the cache has been filled."""
+        await self._ready.wait()
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether the cache has been filled."""
+        return self._ready.is_set()
+
+    def get(self, key: str) -> Entry | None:
+        """An object as the cache has it; it may be older than the store's."""
+        return self._entries.get(key)
+
+    def entries(self) -> Iterator[Entry]:
+        """All objects as the cache has them."""
+        return iter(self._entries.values())
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def count_watchers(self) -> int:
+        """How many watchers there are."""
+        return len(self._broad) + sum(map(len, self._narrow.values()))
+
+    async def run(self) -> None:
+        """Follows the store until cancelled."""
+        backoff = Backoff(base_s=0.02, limit_s=0.5)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._send_bookmarks())
+            while True:
+                try:
+                    if not self._ready.is_set():
+                        await self._fill()
+                    async for batch in self._storage.watch(self._prefix, revision=self.revision):
+                        backoff.reset()
+                        for event in batch.events:
+                            self._take(event)
+                        self.revision = max(self.revision, batch.revision)
+                except Compacted:
+                    log.warning("the store no longer has our revision, reading everything again", prefix=self._prefix)
+                    try:
+                        await self._fill()
+                    except (errors.ApiserverError, Compacted) as error:
+                        log.warning("cannot read from the store", prefix=self._prefix, error=str(error))
+                except errors.ApiserverError as error:
+                    log.warning("the store is away", prefix=self._prefix, error=str(error))
+                await self._sleep(backoff.next_s())
+
+    async def _fill(self) -> None:
+        """Reads everything; what differs from before is told to the watchers as changes of the revision read."""
+        fresh: dict[str, Entry] = {}
+        after, revision = "", 0
+        while True:
+            page = await self._storage.list(self._prefix, after=after, limit=PAGE, revision=revision)
+            revision = page.revision
+            fresh.update((item.key, self._entry_of(item)) for item in page.items)
+            if not page.more:
+                break
+            after = page.items[-1].key
+        if self._ready.is_set():
+            for key in self._entries.keys() - fresh.keys():
+                self._record(key, Change(revision, self._entries[key], None))
+            for key, entry in fresh.items():
+                known = self._entries.get(key)
+                if known is None or known.revision != entry.revision:
+                    self._record(key, Change(entry.revision, known, entry))
+        self._entries = fresh
+        self._history.clear()
+        self._oldest = self.revision = revision
+        self._ready.set()
+
+    def _take(self, event: StorageEvent) -> None:
+        if event.revision <= self._oldest:
+            return
+        old = self._entries.get(event.key)
+        if event.value is None:
+            if old is not None:
+                self._record(event.key, Change(event.revision, old, None))
+            return
+        new = self._entry_of(Stored(event.key, event.value, event.revision))
+        self._record(event.key, Change(event.revision, old, new))
+
+    def _record(self, key: str, change: Change) -> None:
+        if change.new is None:
+            self._entries.pop(key, None)
+        else:
+            self._entries[key] = change.new
+        self._history.append(change)
+        if len(self._history) > HISTORY_MAX:
+            self._oldest = self._history.popleft().revision
+        self.revision = max(self.revision, change.revision)
+        for watcher in self._concerned(change):
+            watcher.offer(change)
+        change.forget_frames()
+
+    def _concerned(self, change: Change) -> set[Watcher]:
+        if not self._narrow:
+            return self._broad
+        found = set(self._broad)
+        for entry in (change.old, change.new):
+            if entry is not None:
+                for field in self._indexed:
+                    found |= self._narrow.get((field, entry.fields.get(field, "")), set())
+        return found
+
+    @contextmanager
+    def subscribe(self, selection: Selection, *, since: int | None) -> Iterator[Watcher]:
+        """A watcher of a selection: from the present state (`since` None), or from after a revision.
+
+        Raises:
+            RevisionCompacted: the history does not reach back to the revision.
+        """
+        watcher = Watcher(selection)
+        backlog = self._backlog(selection, since)
+        watcher._queue.extend(backlog)
+        home = self._home(selection)
+        home.add(watcher)
+        try:
+            yield watcher
+        finally:
+            home.discard(watcher)
+            for trigger in [t for t, watchers in self._narrow.items() if not watchers]:
+                del self._narrow[trigger]
+
+    def _backlog(self, selection: Selection, since: int | None) -> list[bytes]:
+        if since is None:
+            present = [
+                frames.event(ADDED, frames.versioned(entry.data, entry.revision), entry.revision)
+                for entry in self._entries.values()
+                if selection.matches(entry)
+            ]
+            return [*present, frames.bookmark(self.revision, initial_state_end=True)]
+        if since < self._oldest:
+            raise errors.RevisionCompacted(since, self._oldest)
+        missed = [change.frame_for(selection) for change in self._history if change.revision > since]
+        return [frame for frame in missed if frame is not None]
+
+    def _home(self, selection: Selection) -> set[Watcher]:
+        for field in self._indexed:
+            value = selection.fields.exact(field)
+            if value is not None:
+                return self._narrow.setdefault((field, value), set())
+        return self._broad
+
+    async def _send_bookmarks(self) -> None:
+        while True:
+            await self._sleep(BOOKMARK_S)
+            frame = frames.bookmark(self.revision)
+            for watcher in [*self._broad, *(w for ws in self._narrow.values() for w in ws)]:
+                watcher.push(frame)
+
+
+def selectable(obj: Any, paths: Mapping[str, Callable[[Any], str]]) -> dict[str, str]:
+    """The values of an object's selectable fields."""
+    return {path: read(obj) for path, read in paths.items()}
+
+
+async def messages(cache: Cache, selection: Selection, *, since: int | None) -> AsyncIterator[bytes]:
+    """The messages of one watch, for as long as it is read.
+
+    Raises:
+        RevisionCompacted: the history does not reach back to the revision.
+        SlowWatcher: the reader is too slow.
+    """
+    await cache.ready()
+    with cache.subscribe(selection, since=since) as watcher:
+        while True:
+            for frame in await watcher.next():
+                yield frame
