@@ -1,0 +1,1 @@
+"""The store: remembers everything, in order, and speaks etcd v3."""
