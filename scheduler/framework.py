@@ -1,0 +1,255 @@
+"""One decision: all filters, all scores, one node; or the reasons why there is none.
+
+view (kept per template) -> filters that read the whole cluster -> scores, weighted -> a best row, ties at random
+"""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scheduler.columns.cluster import Cluster
+from scheduler.plugins.plugin import CLUSTER, Plugin, Scores
+from scheduler.pod import PodInfo, Template
+from scheduler.reasons import FREE_ROW, PASS, Codes, Diagnosis, Reason, Reasons
+from scheduler.view import View, first_refusals
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a scheduler name stands for.
+
+    Attributes:
+        name: the scheduler name that pods ask for.
+        plugins: plugins and the weights of their scores, in the order of the filters.
+    """
+
+    name: str
+    plugins: tuple[tuple[Plugin, int], ...]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A node for a pod.
+
+    Attributes:
+        row: its row.
+        node: its name.
+        score: its weighted score, without what is the same for all nodes.
+        feasible: how many nodes would have done.
+    """
+
+    row: int
+    node: str
+    score: int
+    feasible: int
+
+
+@dataclass(frozen=True)
+class NodeVerdict:
+    """What every plugin says of a node.
+
+    Attributes:
+        node: its name.
+        refusals: (plugin, reason) of each filter that refuses; none: it suits.
+        scores: plugin and its normalized score times weight; only for nodes that suit.
+        total: the sum of the scores.
+    """
+
+    node: str
+    refusals: tuple[tuple[str, Reason], ...]
+    scores: dict[str, int] = field(default_factory=dict)
+    total: int = 0
+
+
+class Framework:
+    """Decides for the pods of one profile."""
+
+    VIEWS_MAX = 256
+    """So many templates' views are kept; those not used for the longest time go first."""
+
+    def __init__(self, profile: Profile, cluster: Cluster, reasons: Reasons, source: random.Random) -> None:
+        self.profile = profile
+        self._cluster = cluster
+        self._reasons = reasons
+        self._source = source
+        self._views: dict[Template, View] = {}
+        self._decisions = 0
+        self._filters = [plugin for plugin, _ in profile.plugins if plugin.filters]
+        self._kept_filters = [plugin for plugin in self._filters if plugin.reads != CLUSTER]
+        self._late_filters = [plugin for plugin in self._filters if plugin.reads == CLUSTER]
+        self._late_scores = [(p, w) for p, w in profile.plugins if p.scores and p.reads == CLUSTER]
+        self._weights = [weight for _, weight in profile.plugins]
+        self._choosers = [p for p in self._filters if type(p).candidates is not Plugin.candidates]
+
+    def view(self, template: Template) -> View:
+        """The view of a template, up to date."""
+        self._decisions += 1
+        view = self._views.get(template)
+        if view is None:
+            if len(self._views) >= self.VIEWS_MAX:
+                for stale in sorted(self._views.values(), key=lambda one: one.used)[: self.VIEWS_MAX // 4]:
+                    del self._views[stale.template]
+            view = self._views[template] = View(template, self.profile.plugins)
+        view.used = self._decisions
+        view.refresh(self._cluster)
+        return view
+
+    def candidates(self, template: Template) -> NDArray[np.intp] | None:
+        """The only rows that can pass, where some plugin knows them; None: any may."""
+        found: NDArray[np.intp] | None = None
+        for plugin in self._choosers:
+            rows = plugin.candidates(template, self._cluster)
+            if rows is not None:
+                found = rows if found is None else np.intersect1d(found, rows)
+        return found
+
+    def decide(self, pod: PodInfo, *, also: Sequence[int] | None = None) -> Choice | Diagnosis:
+        """A node for the pod, or why there is none.
+
+        Args:
+            pod: the pod.
+            also: rows that are ruled out beyond what the plugins say.
+        """
+        template = pod.template
+        few = self.candidates(template)
+        if few is not None:
+            return self._decide_among(template, few, also)
+        view = self.view(template)
+        masked = view.masked
+        late: Codes | None = None
+        for plugin in self._late_filters:
+            refused = plugin.filter(template, self._cluster, slice(0, self._cluster.height))
+            if refused is not None:
+                late = refused if late is None else np.where(late == PASS, refused, late)
+        if late is not None:
+            masked = np.where(late == PASS, masked, -1)
+        if also:
+            masked = masked.copy() if late is None else masked
+            masked[list(also)] = -1
+        best = self._best(view, masked)
+        if best is None:
+            codes = view.codes if late is None else np.where(view.codes == PASS, late, view.codes)
+            return self.diagnose(template, codes)
+        return best
+
+    def _best(self, view: View, masked: Scores) -> Choice | None:
+        if not len(masked):
+            return None
+        template = view.template
+        extra = bool(view.raw)
+        if extra or self._late_scores:
+            rows: NDArray[np.intp] | None = None
+            added: Scores | None = None
+            for position, column in view.raw.items():
+                rows = np.flatnonzero(masked >= 0) if rows is None else rows
+                plugin, weight = self.profile.plugins[position]
+                scaled = plugin.normalize(column[rows]) * weight
+                added = scaled if added is None else added + scaled
+            for plugin, weight in self._late_scores:
+                if rows is None:
+                    rows = np.flatnonzero(masked >= 0)
+                scores = plugin.score(template, self._cluster, rows) if len(rows) else None
+                if scores is not None:
+                    scaled = plugin.normalize(scores) * weight
+                    added = scaled if added is None else added + scaled
+            if rows is not None and added is not None and len(rows):
+                return self._pick(masked[rows] + added, rows, len(rows))
+        return self._pick(masked, None, -1)
+
+    def _pick(self, scores: Scores, rows: NDArray[np.intp] | None, feasible: int) -> Choice | None:
+        if not len(scores):
+            return None
+        highest = int(scores.max())
+        if highest < 0:
+            return None
+        ties = np.flatnonzero(scores == highest)
+        position = int(ties[0] if len(ties) == 1 else ties[self._source.randrange(len(ties))])
+        row = position if rows is None else int(rows[position])
+        count = feasible if feasible >= 0 else int(np.count_nonzero(scores >= 0))
+        return Choice(row, self._cluster.node_name(row), highest, count)
+
+    def _decide_among(
+        self, template: Template, rows: NDArray[np.intp], also: Sequence[int] | None
+    ) -> Choice | Diagnosis:
+        """As `decide`, where only a few rows come into question; nothing is kept."""
+        codes = first_refusals(np.zeros(len(rows), np.int32), self._filters, template, self._cluster, rows)
+        if also:
+            codes[np.isin(rows, also) & (codes == PASS)] = FREE_ROW
+        passing = rows[codes == PASS]
+        if not len(passing):
+            complete = first_refusals(
+                self._free_rows(), self._filters, template, self._cluster, slice(0, self._cluster.height)
+            )
+            return self.diagnose(template, complete)
+        if len(passing) == 1:
+            row = int(passing[0])
+            return Choice(row, self._cluster.node_name(row), 0, 1)
+        total = np.zeros(len(passing), np.int64)
+        for _, scaled in self._scores(template, passing):
+            total += scaled
+        return self._pick(total, passing, len(passing)) or self.diagnose(template, codes)
+
+    def _free_rows(self) -> Codes:
+        valid = self._cluster.rows.valid[: self._cluster.height]
+        return np.where(valid, PASS, FREE_ROW).astype(np.int32)
+
+    def _scores(self, template: Template, passing: NDArray[np.intp]) -> list[tuple[str, Scores]]:
+        """Normalized and weighted scores of every plugin for rows that passed."""
+        result = []
+        for plugin, weight in self.profile.plugins:
+            if plugin.scores:
+                raw = plugin.score(template, self._cluster, passing)
+                scores = plugin.normalize(np.zeros(len(passing), np.int64) if raw is None else raw)
+                if raw is None and plugin.reads == CLUSTER:
+                    scores = np.zeros(len(passing), np.int64)
+                result.append((plugin.name, scores * weight))
+        return result
+
+    def diagnose(self, template: Template, codes: Codes) -> Diagnosis:
+        """What the codes of all rows amount to; every node is counted under one reason."""
+        counts: Counter[int] = Counter(codes.tolist())
+        counts.pop(FREE_ROW, None)
+        counts.pop(PASS, None)
+        reasons = {self._reasons[number]: count for number, count in counts.items()}
+        return Diagnosis(len(self._cluster.rows), reasons, self._nearest(codes))
+
+    def _nearest(self, codes: Codes) -> tuple[str, Reason] | None:
+        """The node that came furthest through the filters."""
+        order = {plugin.name: position for position, plugin in enumerate(self._filters)}
+        furthest = max(
+            (int(code) for code in np.unique(codes) if code > PASS),
+            key=lambda code: (order.get(self._reasons[code].plugin, -1), self._reasons[code].resolvable),
+            default=None,
+        )
+        if furthest is None:
+            return None
+        return self._cluster.node_name(int(np.argmax(codes == furthest))), self._reasons[furthest]
+
+    def explain(self, template: Template) -> list[NodeVerdict]:
+        """What every plugin says of every node, best nodes first, then by name."""
+        cluster = self._cluster
+        everything = slice(0, cluster.height)
+        refusals: dict[int, list[tuple[str, Reason]]] = {row: [] for row in np.flatnonzero(cluster.rows.valid).tolist()}
+        for plugin in self._filters:
+            codes = plugin.filter(template, cluster, everything)
+            if codes is not None:
+                for row in np.flatnonzero(codes > PASS).tolist():
+                    if row in refusals:
+                        refusals[row].append((plugin.name, self._reasons[int(codes[row])]))
+        passing = np.array([row for row, found in refusals.items() if not found], np.intp)
+        scores: dict[int, dict[str, int]] = {row: {} for row in passing.tolist()}
+        if len(passing):
+            for name, scaled in self._scores(template, passing):
+                for row, value in zip(passing.tolist(), scaled.tolist(), strict=True):
+                    scores[row][name] = value
+        verdicts = [
+            NodeVerdict(cluster.node_name(row), tuple(found), scores.get(row, {}), sum(scores.get(row, {}).values()))
+            for row, found in refusals.items()
+        ]
+        return sorted(verdicts, key=lambda verdict: (bool(verdict.refusals), -verdict.total, verdict.node))
