@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
 from typing import IO
 
 import structlog
-from steersman.client import Api
+from steersman.client import Api, connect
 from steersman.clock import Clock, RealClock
+from steersman.config import ConfigError
 from steersman.events import Recorder
 from steersman.informer import Informer
+from steersman.service.flags import host_port
+from steersman.service.metrics import MetricsServer
 from steersman.service.run import StartError
+from steersman.service.server import GrpcServer
+from steersman.service.tls import TLSFiles
 
 from nodeagent.config import AgentConfig
 from nodeagent.cri.channel import RuntimeChannel
@@ -29,11 +36,14 @@ from nodeagent.node.heartbeat import Heartbeat
 from nodeagent.node.registration import NodeKeeper
 from nodeagent.objects import ReferencedObjects
 from nodeagent.pods import Pods
+from nodeagent.rotation import LogRotation
+from nodeagent.rpc.streams import SERVICE, Streams
 from nodeagent.worker import WorkerTools
 
 log = structlog.get_logger(__name__)
 
 COMPONENT = "kubelet"
+STOP_GRACE_S = 1.0
 FLUSH_S = 2.0
 
 
@@ -102,7 +112,8 @@ class Agent:
             clock=clock,
             metrics=self.metrics,
         )
-        self.pods = Pods(tools, self._channel, pods_informer, services)
+        rotation = LogRotation(self.runtime, self.folders, config, clock)
+        self.pods = Pods(tools, self._channel, pods_informer, services, rotation)
 
     async def check_runtime(self) -> None:
         """Says once whether the container runtime answers; an agent without one starts and waits for it."""
@@ -114,7 +125,7 @@ class Agent:
                 "container runtime does not answer yet", endpoint=self.config.runtime_endpoint, error=error.message
             )
 
-    async def run(self, stop: asyncio.Event, on_ready: Callable[[], None] = lambda: None) -> None:
+    async def run(self, stop: asyncio.Event, on_ready: Callable[[], Awaitable[None]] | None = None) -> None:
         """Runs until `stop` is set; containers are left running.
 
         `on_ready` is called when the node is registered.
@@ -137,9 +148,58 @@ class Agent:
             await self._channel.close()
             self._lock.close()
 
-    async def _node(self, on_ready: Callable[[], None]) -> None:
+    async def _node(self, on_ready: Callable[[], Awaitable[None]] | None) -> None:
         node = await self.node.register()
-        on_ready()
+        if on_ready is not None:
+            await on_ready()
         async with asyncio.TaskGroup() as group:
             group.create_task(self.node.run(), name="node object")
             group.create_task(self._heartbeat.run(node), name="heartbeat")
+
+
+@dataclass(frozen=True)
+class Serving:
+    """Where an agent serves.
+
+    Attributes:
+        address: "host:port" of gRPC.
+        metrics: "host:port" of Prometheus metrics; empty: nowhere.
+        tls: identity; None serves plain text, on loopback only.
+    """
+
+    address: str
+    metrics: str
+    tls: TLSFiles | None
+
+
+async def run_agent(config: AgentConfig, client_config: Path | None, serving: Serving, stop: asyncio.Event) -> None:
+    """Runs an agent with its servers until `stop` is set.
+
+    Raises:
+        StartError: it cannot start.
+    """
+    host, port = host_port(serving.address)
+    if serving.tls is None and host not in ("127.0.0.1", "::1", "localhost"):
+        raise StartError(f"without TLS the agent serves on a loopback address only, not on {serving.address}")
+    try:
+        api = connect(client_config)
+    except ConfigError as error:
+        raise StartError(str(error)) from error
+    async with api:
+        clock = RealClock()
+        agent = Agent(api, config, clock=clock)
+        streams = Streams(agent.pods, agent.runtime, agent.folders, clock, open_to_all=serving.tls is None)
+        server = GrpcServer([streams.handler()], services=[SERVICE])
+        server.listen(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", serving.tls)
+        try:
+            metrics = MetricsServer.start(serving.metrics, serving.tls, agent.metrics.registry)
+        except OSError as error:
+            raise StartError(f"cannot serve metrics on {serving.metrics}: {error.strerror}") from error
+        await server.start()
+        log.info("serving", address=serving.address, node=config.node_name)
+        try:
+            await agent.run(stop, on_ready=lambda: server.set_serving(True))
+        finally:
+            await server.stop(STOP_GRACE_S)
+            if metrics is not None:
+                metrics.stop()

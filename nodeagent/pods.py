@@ -16,6 +16,7 @@ from nodeagent.cri import events
 from nodeagent.cri.channel import RuntimeChannel
 from nodeagent.cri.runtime import Listed, PodIdentity
 from nodeagent.errors import RuntimeFailedError, VolumeError
+from nodeagent.rotation import LogRotation
 from nodeagent.worker import PodWorker, WorkerTools
 
 log = structlog.get_logger(__name__)
@@ -32,11 +33,13 @@ class Pods:
         channel: RuntimeChannel,
         informer: Informer[Pod],
         services: Informer[Service],
+        rotation: LogRotation,
     ) -> None:
         self._tools = tools
         self._channel = channel
         self._informer = informer
         self._services = services
+        self._rotation = rotation
         self._workers: dict[str, PodWorker] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._owners: OrderedDict[str, str] = OrderedDict()
@@ -163,10 +166,12 @@ class Pods:
         return any(pod.metadata.uid == uid for pod in self._informer.list())
 
     async def _housekeeping(self) -> None:
-        """Takes away folders of pods that neither the apiserver nor the runtime has any more."""
+        """Rotates logs, and takes away folders of pods that neither the apiserver nor the runtime has any more."""
         await self._informer.synced()
         volumes = self._tools.executor.volumes
         while True:
+            for worker in list(self._workers.values()):
+                await self._rotation.rotate(worker.identity, worker.runtime)
             with contextlib.suppress(RuntimeFailedError):
                 running = await self._tools.runtime.list_pods()
                 for uid in await asyncio.to_thread(volumes.known):

@@ -36,7 +36,9 @@ async def subscribe(channel: RuntimeChannel) -> AsyncIterator[Ended | OutOfMemor
     Raises:
         RuntimeFailedError: the runtime went away, or does not have this service (code UNIMPLEMENTED).
     """
-    request = SubscribeRequest(filters=[f'topic=="{topic}",namespace=="{NAMESPACE}"' for topic in (EXIT_TOPIC, OOM_TOPIC)])
+    request = SubscribeRequest(
+        filters=[f'topic=="{topic}",namespace=="{NAMESPACE}"' for topic in (EXIT_TOPIC, OOM_TOPIC)]
+    )
     async for envelope in channel.stream(SUBSCRIBE, request, Envelope):
         if envelope.topic == EXIT_TOPIC:
             task = TaskExit.FromString(envelope.event.value)
