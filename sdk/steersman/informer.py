@@ -8,6 +8,7 @@ bookmark, is taken for broken. Handlers see every object's changes in order; the
 from __future__ import annotations
 
 import asyncio
+import builtins
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, NamedTuple, TypeVar
 
@@ -58,7 +59,7 @@ class Informer(Generic[M]):
         self._field_selector = field_selector
         self._clock = clock or RealClock()
         self._objects: dict[Key, M] = {}
-        self._handlers: list[Handler[M]] = []
+        self._handlers: builtins.list[Handler[M]] = []
         self._indexers: dict[str, Callable[[M], Iterable[str]]] = {}
         self._indexes: dict[str, dict[str, dict[Key, M]]] = {}
         self._synced = asyncio.Event()
@@ -90,7 +91,7 @@ class Informer(Generic[M]):
         """All objects as last seen, in no particular order."""
         return [*self._objects.values()]
 
-    def by_index(self, name: str, value: str) -> list[M]:  # type: ignore[valid-type]
+    def by_index(self, name: str, value: str) -> builtins.list[M]:
         """The objects that an index has under a value."""
         return [*self._indexes[name].get(value, {}).values()]
 

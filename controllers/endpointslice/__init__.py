@@ -1,0 +1,1 @@
+"""EndpointSlices: for each Service, where its pods are and whether they are ready."""

@@ -1,0 +1,112 @@
+"""Observes Services and pods, and writes slices."""
+
+from __future__ import annotations
+
+from steersman import errors
+from steersman.client import Api
+from steersman.clock import Clock
+from steersman.core.v1.node_pb2 import Node
+from steersman.core.v1.pod_pb2 import Pod
+from steersman.core.v1.service_pb2 import Service
+from steersman.discovery.v1.endpoint_slice_pb2 import EndpointSlice
+from steersman.informer import Informer, Key, key_of
+from steersman.reconcile import Controller, Metrics, Result
+from steersman.selectors import of_map
+
+from controllers.endpointslice import plan as planning
+from controllers.endpointslice.plan import MANAGED_BY, MANAGED_BY_LABEL, SERVICE_LABEL, CreateSlice, UpdateSlice
+
+MANAGER = "endpointslice-controller"
+BY_NAMESPACE, BY_SERVICE = "namespace", "service"
+
+
+class EndpointSliceController:
+    """Keeps the EndpointSlices of Services that have a selector."""
+
+    def __init__(
+        self,
+        api: Api,
+        services: Informer[Service],
+        pods: Informer[Pod],
+        slices: Informer[EndpointSlice],
+        nodes: Informer[Node],
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._api = api
+        self._services = services
+        self._pods = pods
+        self._slices = slices
+        self._nodes = nodes
+        self._written: dict[Key, str] = {}
+        self.controller: Controller[Key] = Controller(
+            "endpointslice", self.reconcile, workers=4, clock=clock, metrics=metrics
+        )
+        services.add_index(BY_NAMESPACE, lambda service: [service.metadata.namespace])
+        pods.add_index(BY_NAMESPACE, lambda pod: [pod.metadata.namespace])
+        slices.add_index(BY_SERVICE, _service_of)
+        services.on_change(lambda old, new: self.controller.enqueue(key_of(new if new is not None else old)))
+        pods.on_change(self._pod_changed)
+        slices.on_change(self._slice_changed)
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        pod = new if new is not None else old
+        assert pod is not None
+        before = old.metadata.labels if old is not None else {}
+        after = new.metadata.labels if new is not None else {}
+        for service in self._services.by_index(BY_NAMESPACE, pod.metadata.namespace):
+            if service.spec.selector:
+                selector = of_map(service.spec.selector)
+                if selector.matches(before) or selector.matches(after):
+                    self.controller.enqueue(key_of(service))
+
+    def _slice_changed(self, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
+        changed = new if new is not None else old
+        assert changed is not None
+        for name in _service_of(changed):
+            self.controller.enqueue(Key(changed.metadata.namespace, name.partition("/")[2]))
+
+    async def reconcile(self, key: Key) -> Result | None:
+        """Brings one Service's slices to where its pods are."""
+        service = self._services.get(key)
+        slices = self._slices.by_index(BY_SERVICE, str(key))
+        stale = self._written.get(key)
+        if stale is not None and not any(s.metadata.resource_version == stale for s in slices):
+            # Our last write has not come back yet; deciding on the state before it would undo or repeat it.
+            known = max((int(s.metadata.resource_version) for s in slices), default=0)
+            if known < int(stale):
+                del self._written[key]
+                return Result(requeue_after_s=0.02)
+        self._written.pop(key, None)
+        pods = []
+        if service is not None and service.spec.selector:
+            selector = of_map(service.spec.selector)
+            candidates = self._pods.by_index(BY_NAMESPACE, key.namespace)
+            pods = [pod for pod in candidates if selector.matches(pod.metadata.labels)]
+        zones = {n.metadata.name: n.metadata.labels.get(planning.ZONE_LABEL, "") for n in self._nodes.list()}
+        for action in planning.plan(service, pods, slices, zones):
+            match action:
+                case CreateSlice(wanted):
+                    written = await self._api.endpointslices.create(wanted, field_manager=MANAGER)
+                    self._written[key] = written.metadata.resource_version
+                case UpdateSlice(wanted):
+                    written = await self._api.endpointslices.update(wanted, field_manager=MANAGER)
+                    self._written[key] = written.metadata.resource_version
+                case planning.DeleteSlice(unwanted):
+                    await self._delete(unwanted)
+        return None
+
+    async def _delete(self, unwanted: EndpointSlice) -> None:
+        metadata = unwanted.metadata
+        try:
+            await self._api.endpointslices.delete(metadata.name, namespace=metadata.namespace, uid=metadata.uid)
+        except (errors.NotFound, errors.Conflict):
+            return
+
+
+def _service_of(one: EndpointSlice) -> list[str]:
+    """The key of the Service that this controller keeps a slice for; nothing for slices that others keep."""
+    labels = one.metadata.labels
+    if labels.get(MANAGED_BY_LABEL) != MANAGED_BY or SERVICE_LABEL not in labels:
+        return []
+    return [str(Key(one.metadata.namespace, labels[SERVICE_LABEL]))]

@@ -1,0 +1,1 @@
+"""Namespaces: emptied before they go."""

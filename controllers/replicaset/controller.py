@@ -1,0 +1,190 @@
+"""Observes ReplicaSets and pods, and carries out the plan."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from steersman import errors
+from steersman.apps.v1.replica_set_pb2 import ReplicaSet
+from steersman.client import Api
+from steersman.clock import Clock
+from steersman.core.v1.pod_pb2 import Pod
+from steersman.events import Recorder
+from steersman.informer import Informer, Key, key_of
+from steersman.reconcile import Controller, Metrics, Result
+
+from controllers.expectations import Expectations
+from controllers.pods import controller_of, owned_by
+from controllers.replicaset import plan as planning
+from controllers.replicaset.plan import Adopt, CreatePods, DeletePod, Release
+
+MANAGER = "replicaset-controller"
+BY_OWNER, ORPHANS = "controller-uid", "orphans"
+# Creations begin one at a time and double, so that a quota that refuses all is asked only once.
+FIRST_BATCH = 1
+NAME_CHARACTERS_MAX = 58
+
+
+class ReplicaSetController:
+    """Keeps the pods of ReplicaSets."""
+
+    def __init__(
+        self,
+        api: Api,
+        replica_sets: Informer[ReplicaSet],
+        pods: Informer[Pod],
+        recorder: Recorder,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._api = api
+        self._replica_sets = replica_sets
+        self._pods = pods
+        self._recorder = recorder
+        self._clock = clock
+        self._expectations = Expectations()
+        self.controller: Controller[Key] = Controller(
+            "replicaset", self.reconcile, workers=8, clock=clock, metrics=metrics
+        )
+        pods.add_index(BY_OWNER, lambda pod: [o.uid] if (o := controller_of(pod)) is not None else [])
+        pods.add_index(ORPHANS, lambda pod: [pod.metadata.namespace] if controller_of(pod) is None else [])
+        replica_sets.on_change(self._replica_set_changed)
+        pods.on_change(self._pod_changed)
+
+    def _replica_set_changed(self, old: ReplicaSet | None, new: ReplicaSet | None) -> None:
+        changed = new if new is not None else old
+        if new is None and old is not None:
+            self._expectations.forget(old.metadata.uid)
+        self.controller.enqueue(key_of(changed))
+
+    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+        for pod in (old, new):
+            if pod is None:
+                continue
+            owner = controller_of(pod)
+            if owner is not None:
+                if owner.kind == "ReplicaSet":
+                    self._observe(owner.uid, pod, gone=new is None)
+                    self.controller.enqueue(Key(pod.metadata.namespace, owner.name))
+            elif new is not None:
+                for replica_set in self._replica_sets.list():
+                    if replica_set.metadata.namespace == pod.metadata.namespace:
+                        self.controller.enqueue(key_of(replica_set))
+
+    def _observe(self, owner_uid: str, pod: Pod, *, gone: bool) -> None:
+        self._expectations.seen(owner_uid, key_of(pod))
+        if gone or pod.metadata.HasField("deletion_timestamp"):
+            self._expectations.gone(owner_uid, pod.metadata.uid)
+
+    async def reconcile(self, key: Key) -> Result | None:
+        """Brings one ReplicaSet's pods to what it asks for, and its status to what is."""
+        replica_set = self._replica_sets.get(key)
+        if replica_set is None:
+            return None
+        uid = replica_set.metadata.uid
+        now = self._clock.now()
+        going = self._expectations.going(uid, self._clock.monotonic())
+        pods = [
+            pod
+            for pod in (*self._pods.by_index(BY_OWNER, uid), *self._pods.by_index(ORPHANS, key.namespace))
+            if pod.metadata.uid not in going
+        ]
+        pending = self._expectations.pending(uid, self._clock.monotonic())
+        decided = planning.plan(replica_set, pods, len(pending), now)
+        failure = await self._execute(replica_set, decided.actions)
+        await self._update_status(replica_set, failure)
+        if failure:
+            raise errors.FailedPrecondition(failure)
+        return Result(requeue_after_s=decided.look_again_s)
+
+    async def _execute(self, replica_set: ReplicaSet, actions: list[planning.Action]) -> str:
+        """Carries out actions; returns why pods could not be created, or nothing."""
+        deletions = [action.pod for action in actions if isinstance(action, DeletePod)]
+        for action in actions:
+            match action:
+                case Adopt(pod):
+                    await self._adopt(replica_set, pod)
+                case Release(pod):
+                    await self._release(replica_set, pod)
+                case CreatePods(count):
+                    failure = await self._create(replica_set, count)
+                    if failure:
+                        return failure
+        await asyncio.gather(*(self._delete(replica_set, pod) for pod in deletions))
+        return ""
+
+    async def _create(self, replica_set: ReplicaSet, count: int) -> str:
+        batch = FIRST_BATCH
+        while count > 0:
+            results = await asyncio.gather(
+                *(self._create_one(replica_set) for _ in range(min(batch, count))), return_exceptions=True
+            )
+            for result in results:
+                if isinstance(result, errors.ApiError):
+                    if isinstance(result, (errors.Unavailable, errors.DeadlineExceeded)):
+                        raise result
+                    self._recorder.event(replica_set, "Warning", "FailedCreate", f"Error creating: {result.message}")
+                    return result.message
+                if isinstance(result, BaseException):
+                    raise result
+            count -= batch
+            batch *= 2
+        return ""
+
+    async def _create_one(self, replica_set: ReplicaSet) -> None:
+        pod = Pod(spec=replica_set.spec.template.spec)
+        template = replica_set.spec.template.metadata
+        pod.metadata.namespace = replica_set.metadata.namespace
+        pod.metadata.generate_name = f"{replica_set.metadata.name[:NAME_CHARACTERS_MAX]}-"
+        pod.metadata.labels.update(template.labels)
+        pod.metadata.annotations.update(template.annotations)
+        pod.metadata.finalizers.extend(template.finalizers)
+        pod.metadata.owner_references.append(owned_by(replica_set, "ReplicaSet", "apps/v1"))
+        created = await self._api.pods.create(pod, field_manager=MANAGER)
+        key = key_of(created)
+        if self._pods.get(key) is None:
+            self._expectations.created(replica_set.metadata.uid, key, created, self._clock.monotonic())
+        self._recorder.event(replica_set, "Normal", "SuccessfulCreate", f"Created pod: {created.metadata.name}")
+
+    async def _delete(self, replica_set: ReplicaSet, pod: Any) -> None:
+        self._expectations.deleted(replica_set.metadata.uid, pod.metadata.uid, self._clock.monotonic())
+        try:
+            await self._api.pods.delete(pod.metadata.name, namespace=pod.metadata.namespace, uid=pod.metadata.uid)
+        except (errors.NotFound, errors.Conflict):
+            return
+        except errors.ApiError:
+            self._expectations.gone(replica_set.metadata.uid, pod.metadata.uid)
+            raise
+        self._recorder.event(replica_set, "Normal", "SuccessfulDelete", f"Deleted pod: {pod.metadata.name}")
+
+    async def _adopt(self, replica_set: ReplicaSet, pod: Any) -> None:
+        changed = Pod()
+        changed.CopyFrom(pod)
+        changed.metadata.owner_references.append(owned_by(replica_set, "ReplicaSet", "apps/v1"))
+        await self._api.pods.update(changed, field_manager=MANAGER)
+
+    async def _release(self, replica_set: ReplicaSet, pod: Any) -> None:
+        changed = Pod()
+        changed.CopyFrom(pod)
+        kept = [o for o in pod.metadata.owner_references if o.uid != replica_set.metadata.uid]
+        del changed.metadata.owner_references[:]
+        changed.metadata.owner_references.extend(kept)
+        await self._api.pods.update(changed, field_manager=MANAGER)
+
+    async def _update_status(self, replica_set: ReplicaSet, failure: str) -> None:
+        current = self._replica_sets.get(key_of(replica_set))
+        if current is None or current.metadata.uid != replica_set.metadata.uid:
+            return
+        uid = current.metadata.uid
+        pending = self._expectations.pending(uid, self._clock.monotonic())
+        pods = [*self._pods.by_index(BY_OWNER, uid), *pending]
+        wanted = planning.status(current, pods, failure, self._clock.now())
+        if wanted == current.status:
+            return
+        changed = ReplicaSet()
+        changed.CopyFrom(current)
+        changed.status.CopyFrom(wanted)
+        # The status is computed afresh each time, so the latest word may win over any version.
+        changed.metadata.resource_version = ""
+        await self._api.replicasets.update_status(changed, field_manager=MANAGER)
