@@ -16,13 +16,12 @@ from prometheus_client import CollectorRegistry
 from pysyncobj.node import Node
 from steersman.service.metrics import MetricsServer
 from steersman.service.run import StartError
-from steersman.service.server import GrpcServer
 from steersman.service.tls import TLSFiles
 
 from store import members as membership
 from store.directory import DataDirectory, DirectoryInUse, Recovery
 from store.errors import StoreError
-from store.lease.keeper import LeaseKeeper
+from store.front import Front
 from store.metrics import StoreMetrics
 from store.raft import proposer as kinds
 from store.raft.engine import Engine, LogApplier, Timing
@@ -31,12 +30,7 @@ from store.raft.member import ConsensusMember
 from store.raft.snapshots import SnapshotKeeper
 from store.raft.transport import SoleTransport
 from store.replica import Replica
-from store.rpc import cluster, kv, lease, maintenance, watch
-from store.rpc.calls import CallCounts, Headers
-from store.rpc.server import ServiceTable
-from store.scrubber import Scrubber
 from store.settings import Certificates, Endpoint, Settings, SettingsError
-from store.watch.hub import WatchHub
 
 log = structlog.get_logger(__name__)
 
@@ -93,39 +87,10 @@ class Store:
             history=history,
             index=recovery.snapshot_index,
         )
-        self.scrubber = Scrubber(self.replica, history)
-        self.keeper = LeaseKeeper(self.replica, self.member, time.monotonic)
-        self.hub = WatchHub()
-        self.replica.on_change(self.hub.changed, self.hub.replaced)
-        self._calls = CallCounts()
-        headers = Headers(identity.cluster_id, identity.member_id, lambda: self.member.engine.raftCurrentTerm)
-        self._watch = watch.Watch(self.replica, self.hub, headers, progress_interval_s=settings.progress_interval_s)
-        self._server = self._services(headers)
+        self.front = Front(settings, identity, self.replica, self.member, history=history, disk_bytes=self.disk_bytes)
         self._metrics: list[MetricsServer] = []
         self._introducing: asyncio.Task[None] | None = None
         self.client_ports: list[int] = []
-
-    def _services(self, headers: Headers) -> GrpcServer:
-        settings, replica, member = self.settings, self.replica, self.member
-        keys = kv.KV(
-            replica,
-            member,
-            headers,
-            request_bytes_max=settings.request_bytes_max,
-            txn_operations_max=settings.txn_operations_max,
-            scrubbed=self.scrubber.finished,
-        )
-        leases = lease.Lease(replica, member, self.keeper, headers, lambda: random.getrandbits(62) + 1)
-        upkeep = maintenance.Maintenance(
-            replica, member, headers, quota_bytes=settings.quota_bytes, disk_bytes=self.disk_bytes
-        )
-        table = ServiceTable(self._calls)
-        table.add(kv.SERVICE, keys.methods())
-        table.add(watch.SERVICE, {}, self._watch.streams())
-        table.add(lease.SERVICE, leases.methods(), leases.streams())
-        table.add(cluster.SERVICE, cluster.Cluster(replica, member, headers).methods())
-        table.add(maintenance.SERVICE, upkeep.methods())
-        return table.server()
 
     def disk_bytes(self) -> int:
         """Bytes of log and snapshot on the disk."""
@@ -145,13 +110,11 @@ class Store:
             endpoint = Endpoint.parse(url)
             tls = _tls_files(settings.client_tls) if endpoint.secure else None
             self.client_ports.append(
-                self._server.listen(endpoint.address, tls, require_client=settings.client_tls.require_client)
+                self.front.server.listen(endpoint.address, tls, require_client=settings.client_tls.require_client)
             )
         self.member.start()
         self.snapshots.start()
-        self.scrubber.start()
-        self.keeper.start()
-        await self._server.start()
+        await self.front.start()
         self._start_metrics()
         self._introducing = asyncio.create_task(self._introduce())
         log.info(
@@ -170,9 +133,9 @@ class Store:
                 replica=self.replica,
                 proposer=self.member,
                 wal=self._recovery.wal,
-                hub=self.hub,
-                watch_streams=lambda: self._watch.stream_count,
-                calls=self._calls,
+                hub=self.front.hub,
+                watch_streams=lambda: self.front.watch.stream_count,
+                calls=self.front.calls,
                 quota_bytes=self.settings.quota_bytes,
                 disk_bytes=self.disk_bytes,
             )
@@ -202,17 +165,14 @@ class Store:
             except StoreError as error:
                 log.info("waiting for the cluster", reason=type(error).__name__)
                 await asyncio.sleep(INTRODUCE_AGAIN_S)
-        await self._server.set_serving(True)
+        await self.front.server.set_serving(True)
 
     async def stop(self) -> None:
         """Stops serving, then taking part. Everything acknowledged is on the disk."""
         if self._introducing is not None:
             self._introducing.cancel()
             await asyncio.gather(self._introducing, return_exceptions=True)
-        self._watch.close()
-        await self._server.stop()
-        await self.keeper.stop()
-        await self.scrubber.stop()
+        await self.front.stop()
         await self.snapshots.stop()
         self.member.stop()
         for server in self._metrics:

@@ -130,6 +130,11 @@ class ConsensusMember:
             self._replica.machine.applied,
         )
 
+    @property
+    def term(self) -> int:
+        """As the port says."""
+        return int(self.engine.raftCurrentTerm)
+
     async def propose(self, kind: int, request: bytes) -> Outcome:
         """As the port says."""
         if self._stopped:

@@ -25,6 +25,11 @@ class MemoryProposer:
         """As the port says."""
         return Status(self._member, self._member, 1, self._index, self._index)
 
+    @property
+    def term(self) -> int:
+        """As the port says: there is only one."""
+        return 1
+
     async def propose(self, kind: int, request: bytes) -> Outcome:
         """As the port says."""
         self._index += 1

@@ -50,6 +50,11 @@ class Proposer(Protocol):
         """Where this member stands."""
         ...
 
+    @property
+    def term(self) -> int:
+        """The term this member is in."""
+        ...
+
     async def propose(self, kind: int, request: bytes) -> Outcome:
         """Has a request agreed on and applied here, and returns what became of it.
 

@@ -1,0 +1,88 @@
+"""Everything above agreement: the services, and what keeps leases, watches and history in order.
+
+The same for every Proposer, so that it is tested with and without Raft.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+
+from etcd.log_pb2 import Identity
+from steersman.service.server import GrpcServer
+
+from store.lease.keeper import LeaseKeeper
+from store.raft.proposer import Proposer
+from store.replica import Replica
+from store.rpc import cluster, kv, lease, maintenance, watch
+from store.rpc.calls import CallCounts, Headers
+from store.rpc.server import ServiceTable
+from store.scrubber import Scrubber
+from store.settings import Settings
+from store.watch.hub import WatchHub
+
+
+class Front:
+    """The services of one member. `server` is ready for ports to be added."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        identity: Identity,
+        replica: Replica,
+        proposer: Proposer,
+        *,
+        history: asyncio.Lock,
+        disk_bytes: Callable[[], int],
+    ) -> None:
+        """Puts the services together; nothing runs before `start`.
+
+        Args:
+            settings: limits and intervals.
+            identity: whose services.
+            replica: what is read from.
+            proposer: what changes go through.
+            history: held by whoever needs history to stay.
+            disk_bytes: measures what the member takes on its disk.
+        """
+        self.calls = CallCounts()
+        self.hub = WatchHub()
+        self.scrubber = Scrubber(replica, history)
+        self.keeper = LeaseKeeper(replica, proposer, time.monotonic)
+        replica.on_change(self.hub.changed, self.hub.replaced)
+        headers = Headers(identity.cluster_id, identity.member_id, lambda: proposer.term)
+        keys = kv.KV(
+            replica,
+            proposer,
+            headers,
+            request_bytes_max=settings.request_bytes_max,
+            txn_operations_max=settings.txn_operations_max,
+            scrubbed=self.scrubber.finished,
+        )
+        self.watch = watch.Watch(replica, self.hub, headers, progress_interval_s=settings.progress_interval_s)
+        leases = lease.Lease(replica, proposer, self.keeper, headers, lambda: random.getrandbits(62) + 1)
+        upkeep = maintenance.Maintenance(
+            replica, proposer, headers, quota_bytes=settings.quota_bytes, disk_bytes=disk_bytes
+        )
+        table = ServiceTable(self.calls)
+        table.add(kv.SERVICE, keys.methods())
+        table.add(watch.SERVICE, {}, self.watch.streams())
+        table.add(lease.SERVICE, leases.methods(), leases.streams())
+        table.add(cluster.SERVICE, cluster.Cluster(replica, proposer, headers).methods())
+        table.add(maintenance.SERVICE, upkeep.methods())
+        self.server: GrpcServer = table.server()
+
+    async def start(self) -> None:
+        """Begins to serve."""
+        self.scrubber.start()
+        self.keeper.start()
+        await self.server.start()
+
+    async def stop(self) -> None:
+        """Ends watches, lets running calls end, and stops."""
+        self.watch.close()
+        await self.server.stop()
+        await self.keeper.stop()
+        await self.scrubber.stop()

@@ -1,0 +1,62 @@
+"""The store's services over each of its proposers."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from store.bootstrap import Store, open_store
+from store.front import Front
+from store.machine import StateMachine
+from store.members import Members
+from store.raft.memory import MemoryProposer
+from store.replica import Replica
+from store.settings import Settings
+from tests.store.client import Client
+from tests.store.running import identity
+
+
+def settings(folder: Path) -> Settings:
+    peers = ("http://127.0.0.1:2380",)
+    return Settings(
+        name="one",
+        data_dir=folder,
+        client_urls=("http://127.0.0.1:0",),
+        advertise_client_urls=("http://127.0.0.1:2379",),
+        peer_urls=peers,
+        advertise_peer_urls=peers,
+        initial_cluster={"one": peers},
+        progress_interval_s=0.2,
+    )
+
+
+@pytest.fixture(params=["memory", "pysyncobj"])
+async def client(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Client]:
+    """A client of a fresh store."""
+    running: Front | Store
+    if request.param == "memory":
+        whose = identity()
+        replica = Replica(StateMachine(Members(whose.members)))
+        running = Front(
+            settings(tmp_path),
+            whose,
+            replica,
+            MemoryProposer(replica, whose.member_id),
+            history=asyncio.Lock(),
+            disk_bytes=lambda: 0,
+        )
+        port = running.server.listen("127.0.0.1:0", None)
+        await running.start()
+    else:
+        running = open_store(settings(tmp_path))
+        await running.start()
+        port = running.client_ports[0]
+    made = Client(f"127.0.0.1:{port}")
+    try:
+        yield made
+    finally:
+        await made.close()
+        await running.stop()

@@ -1,0 +1,83 @@
+"""Stores in processes of their own."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody listens on at the moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class StoreProcess:
+    """`python -m store` with its data in `folder`."""
+
+    def __init__(self, folder: Path, *flags: str, name: str = "default", port: int | None = None) -> None:
+        self.folder = folder
+        self.name = name
+        self.port = port or free_port()
+        self.flags = flags
+        self.log = folder.parent / f"{folder.name}.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def target(self) -> str:
+        return f"127.0.0.1:{self.port}"
+
+    def start(self, environment: dict[str, str] | None = None) -> StoreProcess:
+        urls = [] if "--listen-client-urls" in self.flags else ["--listen-client-urls", f"http://{self.target}"]
+        command = [sys.executable, "-m", "store", "--name", self.name, "--data-dir", str(self.folder)]
+        with self.log.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, *urls, *self.flags],
+                stdout=log,
+                stderr=log,
+                cwd=ROOT,
+                env={**os.environ, **(environment or {})},
+                start_new_session=True,
+            )
+        return self
+
+    def signal(self, number: int) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL; returns when the process is gone."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.send_signal(signal.SIGKILL)
+            self.process.wait(10)
+
+    def stop(self) -> int:
+        """SIGTERM; returns the exit code."""
+        assert self.process is not None
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(20)
+
+    def wait(self, timeout: float = 20) -> int:
+        """Waits until the process ends by itself."""
+        assert self.process is not None
+        return self.process.wait(timeout)
+
+    def output(self) -> str:
+        return self.log.read_text() if self.log.exists() else ""
+
+
+def identity(**values: Any) -> Any:
+    """An identity for a store inside the test."""
+    from etcd.log_pb2 import Identity
+    from etcd.rpc_pb2 import Member
+
+    member = Member(ID=1, name="one", peerURLs=["http://127.0.0.1:2380"])
+    return Identity(cluster_id=7, member_id=1, members=[member], name="one", first_revision=1, **values)
