@@ -51,6 +51,21 @@ class Choice:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What all nodes looked like when a decision was made.
+
+    Attributes:
+        names: name of the node by row; empty for a free row.
+        codes: first reason to refuse, by row; 0: none; -1: not looked at.
+        scores: weighted score of what was compared for all nodes, by row; None: only a few were looked at.
+    """
+
+    names: tuple[str, ...]
+    codes: Codes
+    scores: Scores | None
+
+
+@dataclass(frozen=True)
 class NodeVerdict:
     """What every plugin says of a node.
 
@@ -85,6 +100,9 @@ class Framework:
         self._late_filters = [plugin for plugin in self._filters if plugin.reads == CLUSTER]
         self._late_scores = [(p, w) for p, w in profile.plugins if p.scores and p.reads == CLUSTER]
         self._weights = [weight for _, weight in profile.plugins]
+        self.reads_cluster = frozenset(plugin.name for plugin in self._late_filters)
+        """The plugins whose verdict about a node may depend on other nodes."""
+        self._last: tuple[Codes, Scores | None] = (np.zeros(0, np.int32), None)
         self._choosers = [p for p in self._filters if type(p).candidates is not Plugin.candidates]
 
     def view(self, template: Template) -> View:
@@ -132,11 +150,21 @@ class Framework:
         if also:
             masked = masked.copy() if late is None else masked
             masked[list(also)] = -1
-        best = self._best(view, masked)
-        if best is None:
-            codes = view.codes if late is None else np.where(view.codes == PASS, late, view.codes)
-            return self.diagnose(template, codes)
-        return best
+        self._last = (view.codes if late is None else np.where(view.codes == PASS, late, view.codes), masked)
+        return self._best(view, masked) or self.diagnose(template, self._last[0])
+
+    def evidence(self) -> Evidence:
+        """What the last decision was based on; to be asked for before anything changes."""
+        codes, scores = self._last
+        return Evidence(self._cluster.rows.snapshot(), codes.copy(), None if scores is None else scores.copy())
+
+    def suits_row(self, template: Template, row: int) -> bool:
+        """Whether a node passes all filters that depend on nothing but itself and its pods."""
+        if not self._cluster.rows.valid[row]:
+            return False
+        codes = np.zeros(1, np.int32)
+        rows = np.array([row], np.intp)
+        return int(first_refusals(codes, self._kept_filters, template, self._cluster, rows)[0]) == PASS
 
     def _best(self, view: View, masked: Scores) -> Choice | None:
         if not len(masked):
@@ -186,7 +214,11 @@ class Framework:
             complete = first_refusals(
                 self._free_rows(), self._filters, template, self._cluster, slice(0, self._cluster.height)
             )
+            self._last = (complete, None)
             return self.diagnose(template, complete)
+        looked_at = np.full(self._cluster.height, FREE_ROW, np.int32)
+        looked_at[rows] = codes
+        self._last = (looked_at, None)
         if len(passing) == 1:
             row = int(passing[0])
             return Choice(row, self._cluster.node_name(row), 0, 1)
@@ -210,6 +242,13 @@ class Framework:
                     scores = np.zeros(len(passing), np.int64)
                 result.append((plugin.name, scores * weight))
         return result
+
+    def diagnosis(self, template: Template) -> Diagnosis:
+        """Why nodes refuse a pod of this template now, each counted under its first reason; others are not counted."""
+        everything = slice(0, self._cluster.height)
+        return self.diagnose(
+            template, first_refusals(self._free_rows(), self._filters, template, self._cluster, everything)
+        )
 
     def diagnose(self, template: Template, codes: Codes) -> Diagnosis:
         """What the codes of all rows amount to; every node is counted under one reason."""

@@ -7,8 +7,9 @@ whatever was worked out for one of them holds for the others.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import NamedTuple
+from weakref import WeakValueDictionary
 
 from steersman.core.v1 import NodeSelectorTerm, Pod, PodSpec, Toleration, TopologySpreadConstraint
 from steersman.quantity import QuantityError
@@ -144,6 +145,13 @@ class Template:
     scheduler_name: str = DEFAULT_SCHEDULER
     node_name: str = ""
 
+    def identity(self) -> tuple[object, ...]:
+        """A value that two templates have in common exactly when they ask for the same."""
+        return tuple(
+            frozenset(self.labels.items()) if entry.name == "labels" else getattr(self, entry.name)
+            for entry in fields(self)
+        )
+
     def __hash__(self) -> int:
         # Templates are interned by the reader: two that are equal are the same object.
         return id(self)
@@ -188,6 +196,7 @@ class PodReader:
 
     limit: int = 20_000
     _templates: dict[object, Template] = field(default_factory=dict)
+    _alike: WeakValueDictionary[object, Template] = field(default_factory=WeakValueDictionary)
 
     def read(self, pod: Pod) -> PodInfo:
         """What the scheduler needs to know of a pod.
@@ -243,7 +252,9 @@ class PodReader:
                 # The oldest half; what is still in use elsewhere stays alive there.
                 for old in list(self._templates)[: self.limit // 2]:
                     del self._templates[old]
-            template = self._templates[key] = read_template(metadata.namespace, labels, owner, spec)
+            made = read_template(metadata.namespace, labels, owner, spec)
+            # What differs in places that do not matter here is the same template still.
+            template = self._templates[key] = self._alike.setdefault(made.identity(), made)
         return template
 
 

@@ -66,8 +66,12 @@ class Queue:
         """How many pods wait."""
         return len(self.entries)
 
+    def has_unschedulable(self) -> bool:
+        """Whether any pod waits for an event."""
+        return bool(self._unschedulable)
+
     def put(self, pod: PodInfo, now: float) -> None:
-        """Takes in a pod, new or changed. A changed spec is a new chance: it is tried at once."""
+        """Takes in a pod, new or changed. One that asks for something else now is tried at once."""
         entry = self.entries.get(pod.uid)
         if entry is None:
             entry = self.entries[pod.uid] = Entry(pod, now)

@@ -1,0 +1,151 @@
+"""Telling the apiserver: bindings, several at a time, and conditions of pods that got no node."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Coroutine
+from typing import Any, Protocol
+
+import structlog
+from steersman import errors
+from steersman.client import Api
+from steersman.clock import Clock
+from steersman.core.v1 import Pod
+from steersman.events import Recorder
+
+from scheduler.metrics import Metrics
+from scheduler.schedule import UNSCHEDULABLE_REASON, Assumption, Placement, Refusal, Schedule
+
+log = structlog.get_logger(__name__)
+
+BINDINGS_MAX = 128
+REPORTS_MAX = 16
+SCHEDULED = "PodScheduled"
+
+
+class Waker(Protocol):
+    """Something that looks again after it was told to."""
+
+    def wake(self) -> None:
+        """Look again."""
+        ...
+
+
+class Binder:
+    """Carries out what was decided, while the next decisions are made."""
+
+    def __init__(
+        self, api: Api, schedule: Schedule, recorder: Recorder, clock: Clock, metrics: Metrics, waker: Waker
+    ) -> None:
+        self._api = api
+        self._schedule = schedule
+        self._recorder = recorder
+        self._clock = clock
+        self._metrics = metrics
+        self._waker = waker
+        self._slots = asyncio.Semaphore(BINDINGS_MAX)
+        self._reports = asyncio.Semaphore(REPORTS_MAX)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def bind(self, placement: Placement) -> None:
+        """Begins to bind; returns once there is room for it among the bindings under way."""
+        await self._slots.acquire()
+        self._start(self._bind(placement))
+
+    def report(self, refusal: Refusal) -> None:
+        """Begins to write why a pod has no node into its condition, and an event; what is there already is left."""
+        pod = refusal.pod
+        if refusal.reason == UNSCHEDULABLE_REASON:
+            self._recorder.event(pod, "Warning", "FailedScheduling", refusal.message)
+        for condition in pod.status.conditions:
+            if (
+                condition.type == SCHEDULED
+                and condition.status == "False"
+                and (condition.reason, condition.message) == (refusal.reason, refusal.message)
+            ):
+                return
+        self._start(self._report(refusal))
+
+    async def drain(self, timeout_s: float) -> None:
+        """Waits for what is under way, at most so many seconds, and cuts the rest."""
+        if self._tasks:
+            _, late = await asyncio.wait([*self._tasks], timeout=timeout_s)
+            for task in late:
+                task.cancel()
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _bind(self, placement: Placement) -> None:
+        pod = placement.pod
+        started = self._clock.monotonic()
+        try:
+            await self._api.pods.bind(pod.name, namespace=pod.namespace, node_name=placement.node, uid=pod.uid)
+        except (errors.NotFound, errors.Conflict, errors.FailedPrecondition) as error:
+            log.info("binding refused", pod=str(pod), node=placement.node, error=error.message)
+            await self._find_out(pod.uid, pod.namespace, pod.name)
+        except (errors.Unavailable, errors.DeadlineExceeded, errors.Cancelled) as error:
+            # It may or may not have happened: the assumption stands until the truth is known.
+            log.warning("binding uncertain", pod=str(pod), node=placement.node, error=error.message)
+            await self._find_out(pod.uid, pod.namespace, pod.name)
+        except errors.ApiError as error:
+            log.warning("binding failed", pod=str(pod), node=placement.node, error=error.message)
+            self._recorder.event(pod.message, "Warning", "FailedScheduling", f"binding rejected: {error.message}")
+            self._schedule.bind_failed(pod.uid, self._clock.monotonic())
+        else:
+            self._schedule.bound(pod.uid)
+            self._metrics.binding.observe(self._clock.monotonic() - started)
+            self._recorder.event(pod.message, "Normal", "Scheduled", f"Successfully assigned {pod} to {placement.node}")
+        finally:
+            self._slots.release()
+            self._waker.wake()
+
+    def start_settling(self, assumption: Assumption) -> None:
+        """Begins to ask what became of a pod that has been assumed for too long."""
+        self._start(self._settle(assumption))
+
+    async def _settle(self, assumption: Assumption) -> None:
+        pod = assumption.pod
+        await self._find_out(pod.uid, pod.namespace, pod.name)
+        self._waker.wake()
+
+    async def _find_out(self, uid: str, namespace: str, name: str) -> None:
+        """Reads a pod whose binding is uncertain and acts on what is true."""
+        try:
+            present = await self._api.pods.get(name, namespace=namespace)
+        except errors.NotFound:
+            self._schedule.bind_failed(uid, self._clock.monotonic(), gone=True)
+            return
+        except errors.ApiError as error:
+            log.debug("pod cannot be read, assumption stands", pod=f"{namespace}/{name}", error=error.message)
+            return
+        now = self._clock.monotonic()
+        if present.metadata.uid != uid:
+            self._schedule.bind_failed(uid, now, gone=True)
+        elif present.spec.node_name:
+            self._schedule.pod_changed(None, present, now)
+        else:
+            self._schedule.bind_failed(uid, now, gone=present.metadata.HasField("deletion_timestamp"))
+
+    async def _report(self, refusal: Refusal) -> None:
+        async with self._reports:
+            try:
+                await self._patch_condition(refusal.pod, refusal.reason, refusal.message)
+            except errors.ApiError as error:
+                log.debug("condition not written", pod=refusal.pod.metadata.name, error=error.message)
+
+    async def _patch_condition(self, pod: Pod, reason: str, message: str) -> None:
+        condition = {"type": SCHEDULED, "status": "False", "reason": reason, "message": message}
+        was = next((entry for entry in pod.status.conditions if entry.type == SCHEDULED), None)
+        if was is None or was.status != "False":
+            condition["lastTransitionTime"] = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
+        await self._api.pods.patch(
+            pod.metadata.name,
+            json.dumps({"status": {"conditions": [condition]}}).encode(),
+            namespace=pod.metadata.namespace,
+            subresource="status",
+            field_manager="kube-scheduler",
+        )

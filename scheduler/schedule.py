@@ -1,0 +1,314 @@
+"""The scheduler's state of mind: what is where, who waits, what was decided. Events in, attempts out; no IO, no clock.
+
+A pod that gets a node is *assumed* there at once, so that the next decision counts it, long before the apiserver has
+taken the binding. The assumption ends when the pod is seen bound, when the binding fails, or when it is given up.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from steersman.core.v1 import Namespace, Node, Pod, Service
+from steersman.selectors import Selector
+
+from scheduler.columns.cluster import Cluster
+from scheduler.framework import Choice, Evidence, Framework
+from scheduler.pod import DEFAULT_SCHEDULER, PodError, PodInfo, PodReader, Template
+from scheduler.queue import GATED, IN_FLIGHT, Queue
+from scheduler.reasons import Diagnosis
+
+REMEMBERED_MAX = 256
+ASSUMED_LONGEST_S = 30.0
+UNSCHEDULABLE_REASON, GATED_REASON, ERROR_REASON = "Unschedulable", "SchedulingGated", "SchedulerError"
+GATED_MESSAGE = "Scheduling is blocked due to non-empty scheduling gates"
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A pod got a node and is assumed there.
+
+    Attributes:
+        pod: the pod.
+        node: name of the node.
+        attempts: how often it was tried.
+        waited_s: how long it was in the queue.
+    """
+
+    pod: PodInfo
+    node: str
+    attempts: int
+    waited_s: float
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A pod got no node.
+
+    Attributes:
+        pod: the pod's message.
+        reason: of the condition: Unschedulable, SchedulingGated or SchedulerError.
+        message: for people.
+        diagnosis: the counts behind the message; None where no node was looked at.
+    """
+
+    pod: Pod
+    reason: str
+    message: str
+    diagnosis: Diagnosis | None = None
+
+
+@dataclass
+class Assumption:
+    """A pod that is taken to be on a node.
+
+    Attributes:
+        pod: the pod.
+        node: name of the node.
+        since: when it was assumed.
+        bound: the apiserver has taken the binding; only the watch has not shown it yet.
+    """
+
+    pod: PodInfo
+    node: str
+    since: float
+    bound: bool = False
+
+
+@dataclass(frozen=True)
+class Memory:
+    """A decision that was made.
+
+    Attributes:
+        pod: the pod.
+        at: when, on the clock that never goes back.
+        node: where it went; empty: nowhere.
+        evidence: what every node looked like.
+        diagnosis: why it went nowhere; None: it did not.
+    """
+
+    pod: PodInfo
+    at: float
+    node: str
+    evidence: Evidence
+    diagnosis: Diagnosis | None
+
+
+class Schedule:
+    """See the module. One instance serves all profiles, for they share the nodes."""
+
+    def __init__(self, cluster: Cluster, frameworks: Mapping[str, Framework]) -> None:
+        self.cluster = cluster
+        self.frameworks = frameworks
+        self.queue = Queue()
+        self.assumed: dict[str, Assumption] = {}
+        self.remembered: OrderedDict[str, Memory] = OrderedDict()
+        self.reports: deque[Refusal] = deque()
+        """What is to be told about pods that never reach an attempt."""
+        self._reader = PodReader()
+
+    # Events.
+
+    def pod_changed(self, old: Pod | None, new: Pod | None, now: float) -> None:
+        """A pod is new, changed or gone (`new` is None)."""
+        if new is None or new.status.phase in ("Succeeded", "Failed"):
+            gone = new if new is not None else old
+            if gone is not None:
+                self._pod_gone(gone, now)
+            return
+        uid = new.metadata.uid
+        if not new.spec.node_name and (new.spec.scheduler_name or DEFAULT_SCHEDULER) not in self.frameworks:
+            return
+        try:
+            info = self._reader.read(new)
+        except PodError as error:
+            self._senseless(new, error.reason, now)
+            return
+        if info.node_name:
+            self._pod_bound(info, now)
+        elif uid in self.assumed:
+            return
+        elif info.terminating:
+            self.queue.remove(uid)
+        else:
+            known = self.queue.entries.get(uid)
+            self.queue.put(info, now)
+            if known is None and self.queue.entries[uid].state == GATED:
+                self.reports.append(Refusal(new, GATED_REASON, GATED_MESSAGE))
+
+    def _senseless(self, pod: Pod, reason: str, now: float) -> None:
+        uid = pod.metadata.uid
+        self.queue.remove(uid)
+        if pod.spec.node_name:
+            return
+        self.reports.append(Refusal(pod, ERROR_REASON, f"the pod cannot be scheduled: {reason}"))
+
+    def _pod_gone(self, pod: Pod, now: float) -> None:
+        uid = pod.metadata.uid
+        self.queue.remove(uid)
+        self.assumed.pop(uid, None)
+        placed = self.cluster.pods.placed.get(uid)
+        template = placed.info.template if placed else None
+        row = self.cluster.remove_pod(uid, pod.spec.node_name)
+        if row is not None:
+            self._wake(row, now, pod=template)
+
+    def _pod_bound(self, info: PodInfo, now: float) -> None:
+        self.queue.remove(info.uid)
+        self.assumed.pop(info.uid, None)
+        placed = self.cluster.pods.placed.get(info.uid)
+        if placed is not None and self.cluster.node_name(placed.row) == info.node_name:
+            before = placed.info
+            if before.template is info.template and before.terminating == info.terminating:
+                placed.info = info
+                self.cluster.pods.on_row[placed.row][info.uid] = info
+                return
+        if placed is not None:
+            self.cluster.remove_pod(info.uid)
+        row = self.cluster.add_pod(info, info.node_name)
+        if row is not None:
+            self._wake(row, now, pod=info.template)
+
+    def node_changed(self, old: Node | None, new: Node | None, now: float) -> None:
+        """A node is new, changed or gone (`new` is None)."""
+        if new is None:
+            if old is not None:
+                self.cluster.remove_node(old.metadata.name)
+                self._wake(None, now)
+            return
+        position = self.cluster.rows.altered.position
+        row = self.cluster.set_node(new)
+        if self.cluster.rows.altered.position != position:
+            self._wake(row, now, node=True)
+
+    def namespace_changed(self, old: Namespace | None, new: Namespace | None, now: float) -> None:
+        """A namespace is new, changed or gone (`new` is None)."""
+        if new is not None:
+            changed = self.cluster.pods.set_namespace(new.metadata.name, dict(new.metadata.labels))
+        else:
+            changed = old is not None and self.cluster.pods.set_namespace(old.metadata.name, None)
+        if changed:
+            self._wake(None, now)
+
+    def service_changed(self, old: Service | None, new: Service | None) -> None:
+        """A Service is new, changed or gone; it shapes scores only and wakes nobody."""
+        service = new or old
+        if service is not None:
+            self.cluster.set_service(service, gone=new is None)
+
+    def owner_changed(self, kind: str, namespace: str, name: str, selector: Selector | None) -> None:
+        """A controller of pods has this selector, or is gone (None)."""
+        self.cluster.set_owner(kind, namespace, name, selector)
+
+    def _wake(self, row: int | None, now: float, *, pod: Template | None = None, node: bool = False) -> None:
+        """Wakes the pods that the event can help.
+
+        Args:
+            row: where something changed; None: not on one row.
+            now: the present.
+            pod: a pod of this template came or went.
+            node: the node itself changed.
+        """
+        if not self.queue.has_unschedulable():
+            return
+
+        def helps(template: Template, refused_by: frozenset[str]) -> bool:
+            framework = self._framework(template)
+            if framework is None:
+                return False
+            if refused_by & framework.reads_cluster:
+                # Their verdict about one node may depend on what happened at another.
+                return True
+            return row is not None and framework.suits_row(template, row)
+
+        self.queue.wake(helps, now)
+
+    def _framework(self, template: Template) -> Framework | None:
+        return self.frameworks.get(template.scheduler_name)
+
+    # Attempts.
+
+    def attempt(self, now: float) -> Placement | Refusal | None:
+        """Tries the next pod; None when no pod may be tried now."""
+        entry = self.queue.pop(now)
+        if entry is None:
+            return None
+        pod = entry.pod
+        framework = self._framework(pod.template)
+        assert framework is not None, "only pods of known profiles are queued"
+        outcome = framework.decide(pod)
+        if isinstance(outcome, Choice):
+            self._remember(Memory(pod, now, outcome.node, framework.evidence(), None))
+            self.assumed[pod.uid] = Assumption(pod, outcome.node, now)
+            self.cluster.add_pod(pod, outcome.node)
+            return Placement(pod, outcome.node, entry.attempts, now - entry.since)
+        self._remember(Memory(pod, now, "", framework.evidence(), outcome))
+        self.queue.refuse(pod.uid, outcome.plugins, now)
+        return Refusal(pod.message, UNSCHEDULABLE_REASON, str(outcome), outcome)
+
+    def _remember(self, memory: Memory) -> None:
+        self.remembered[memory.pod.uid] = memory
+        self.remembered.move_to_end(memory.pod.uid)
+        if len(self.remembered) > REMEMBERED_MAX:
+            self.remembered.popitem(last=False)
+
+    def abandon(self, now: float) -> None:
+        """A decision ended in an error: the pod that was in flight backs off."""
+        for uid in [uid for uid, e in self.queue.entries.items() if e.state == IN_FLIGHT and uid not in self.assumed]:
+            self.queue.fail(uid, now)
+
+    def bound(self, uid: str) -> None:
+        """The apiserver took the binding; the watch will show it."""
+        assumption = self.assumed.get(uid)
+        if assumption is not None:
+            assumption.bound = True
+        self.queue.remove(uid)
+
+    def bind_failed(self, uid: str, now: float, *, gone: bool = False) -> None:
+        """The apiserver did not take the binding: what was assumed is undone, and the pod is tried again later.
+
+        Args:
+            uid: the pod.
+            now: the present.
+            gone: the pod is gone, or has been bound by somebody else; it is not tried again.
+        """
+        assumption = self.assumed.pop(uid, None)
+        if assumption is None:
+            return
+        row = self.cluster.remove_pod(uid, assumption.node)
+        if gone:
+            self.queue.remove(uid)
+        else:
+            self.queue.fail(uid, now)
+        if row is not None:
+            self._wake(row, now, pod=assumption.pod.template)
+
+    def overdue(self, now: float) -> list[Assumption]:
+        """Assumptions that should have been confirmed by now; the truth is to be asked for."""
+        return [one for one in self.assumed.values() if now - one.since >= ASSUMED_LONGEST_S]
+
+    # Explanations.
+
+    def state(self, uid: str) -> str:
+        """The state in the queue of a pod; empty: it is not there."""
+        entry = self.queue.entries.get(uid)
+        return entry.state if entry else ""
+
+    def find(self, namespace: str, name: str) -> PodInfo | None:
+        """A pod that waits or was decided on lately."""
+        for entry in self.queue.entries.values():
+            if entry.pod.namespace == namespace and entry.pod.name == name:
+                return entry.pod
+        for memory in reversed(self.remembered.values()):
+            if memory.pod.namespace == namespace and memory.pod.name == name:
+                return memory.pod
+        return None
+
+    def read(self, pod: Pod) -> PodInfo:
+        """A pod that need not exist.
+
+        Raises:
+            PodError: it makes no sense.
+        """
+        return self._reader.read(pod)
