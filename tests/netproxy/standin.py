@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,18 @@ from cryptography.x509.oid import NameOID
 from google.protobuf.message import Message
 from steersman import kinds
 from steersman.core.v1 import Pod, PodBindRequest
-from steersman.meta.v1 import ADDED, BOOKMARK, DELETED, MODIFIED, DeleteRequest, GetRequest, ListRequest, WatchRequest
+from steersman.manifests import codec
+from steersman.meta.v1 import (
+    ADDED,
+    BOOKMARK,
+    DELETED,
+    MODIFIED,
+    DeleteRequest,
+    GetRequest,
+    ListRequest,
+    PatchRequest,
+    WatchRequest,
+)
 from steersman.service.server import GrpcServer
 from steersman.service.tls import TLSFiles
 
@@ -170,7 +182,22 @@ class StandIn:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"no {kind.singular} {request.name}")
         if verb == "Delete":
             self.remove(obj)
+        if verb == "Patch":
+            return self._patch(obj, request)
         return obj
+
+    def _patch(self, obj: Any, request: PatchRequest) -> Any:
+        """Conditions are merged by type; everything else of the status is replaced."""
+        changed = type(obj)()
+        changed.CopyFrom(obj)
+        patch = codec.decode(type(obj), json.loads(request.patch))
+        for condition in patch.status.conditions:
+            for present in [one for one in changed.status.conditions if one.type == condition.type]:
+                changed.status.conditions.remove(present)
+            changed.status.conditions.append(condition)
+        patch.status.ClearField("conditions")
+        changed.status.MergeFrom(patch.status)
+        return self.put(changed)
 
     async def _bind(self, request: PodBindRequest, context: Any) -> Any:
         pod = self.get(Pod, request.name, request.namespace)
@@ -216,6 +243,7 @@ class _Handler(grpc.GenericRpcHandler):
             "List": ListRequest,
             "Delete": DeleteRequest,
             "Bind": PodBindRequest,
+            "Patch": PatchRequest,
         }
         request_class = requests.get(verb, kind.write_request)
 
