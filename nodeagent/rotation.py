@@ -65,5 +65,9 @@ class LogRotation:
         except RuntimeFailedError as error:
             # The runtime still writes to the moved file; put it back rather than lose what comes.
             log.warning("log not rotated", path=str(path), error=error.message)
-            if not path.exists():
-                aside.rename(path)
+            await asyncio.to_thread(_put_back, aside, path)
+
+
+def _put_back(aside: Path, path: Path) -> None:
+    if not path.exists():
+        aside.rename(path)
