@@ -24,6 +24,7 @@ from store.errors import StoreError
 from store.front import Front
 from store.metrics import StoreMetrics
 from store.raft import proposer as kinds
+from store.raft.disk import DiskThread
 from store.raft.engine import Engine, LogApplier, Timing
 from store.raft.files import DataCorrupt
 from store.raft.member import ConsensusMember
@@ -74,6 +75,7 @@ class Store:
             journal=recovery.journal,
             outbox=outbox,
             make_engine=make_engine,
+            disk=DiskThread(asyncio.get_running_loop()),
             timing=timing,
             clock=time.monotonic,
             first_batch=random.getrandbits(30) << 32,
@@ -81,6 +83,7 @@ class Store:
         self.snapshots = SnapshotKeeper(
             replica=self.replica,
             engine=self.member.engine,
+            when_quiet=self.member.when_quiet,
             journal=recovery.journal,
             file=recovery.snapshot,
             cluster_id=identity.cluster_id,

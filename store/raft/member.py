@@ -28,6 +28,7 @@ from store.errors import (
 from store.machine import Outcome
 from store.mvcc.version import varint
 from store.raft import engine as raft
+from store.raft.disk import Disk
 from store.raft.engine import Engine, Timing
 from store.raft.journal import DurableJournal
 from store.raft.proposer import Status
@@ -81,6 +82,7 @@ class ConsensusMember:
         journal: DurableJournal,
         outbox: Outbox,
         make_engine: Callable[[raft.LogApplier], Engine],
+        disk: Disk,
         timing: Timing,
         clock: Callable[[], float],
         first_batch: int,
@@ -93,6 +95,7 @@ class ConsensusMember:
             journal: the engine's journal.
             outbox: the engine's transport.
             make_engine: makes the engine, given what applies its entries.
+            disk: waits for the journal's syncs.
             timing: the engine's.
             clock: monotonic seconds.
             first_batch: number of the first batch; no earlier start may have used it or one above it that this start
@@ -103,6 +106,7 @@ class ConsensusMember:
         self._journal = journal
         self._outbox = outbox
         self.engine = make_engine(self._apply)
+        self._disk = disk
         self._timing = timing
         self._clock = clock
         self._batch = first_batch
@@ -112,6 +116,8 @@ class ConsensusMember:
         self._listeners: list[Callable[[bool], None]] = []
         self._led = False
         self._scheduled = False
+        self._syncing = False
+        self._when_quiet: list[Callable[[], None]] = []
         self._stopped = False
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
@@ -187,7 +193,7 @@ class ConsensusMember:
     # -- running -----------------------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Begins to take part. A member that is alone leads when this returns."""
+        """Begins to take part. A member that is alone elects itself at once."""
         if self.engine.is_alone:
             self.engine.stand_for_election()
         self._cycle()
@@ -199,6 +205,7 @@ class ConsensusMember:
         if self._timer is not None:
             self._timer.cancel()
         self._fail_all(Stopped())
+        self._disk.close()
         self.engine.destroy()
 
     def wake(self) -> None:
@@ -220,31 +227,64 @@ class ConsensusMember:
         self.wake()
 
     def _cycle(self) -> None:
+        """One turn: messages in, proposals in, tick, disk, messages out.
+
+        While the disk is at work nothing is taken in and nothing is counted: what waits shares the next turn.
+        """
         self._scheduled = False
-        if self._stopped or self.failed.done():
+        if self._syncing or self._stopped or self.failed.done():
             return
         engine = self.engine
         try:
-            # Whatever was added outside of a cycle is made durable before a tick counts it.
-            self._journal.sync()
-            while True:
-                for node, message in self._outbox.take():
-                    engine.receive(node, message)
-                self._journal.sync()
-                if self._proposed:
-                    self._submit()
-                last, committed = engine.last_index, engine.raftCommitIndex
-                engine.tick()
-                if engine.state == raft.LEADER and (engine.last_index != last or engine.raftCommitIndex != committed):
-                    engine.send_entries()
+            for node, message in self._outbox.take():
+                engine.receive(node, message)
+            if self._proposed:
+                self._submit()
+            if not self._journal.dirty:
+                self._tick()
                 self._outbox.flush_entries()
-                self._journal.sync()
-                self._outbox.flush()
-                if not (engine.is_alone and engine.state == raft.LEADER and engine.raftCommitIndex < engine.last_index):
-                    break
-            self._tell_leadership()
+            # Otherwise what just arrived has to be durable before a tick counts it.
+            if self._journal.dirty:
+                self._syncing = True
+                self._disk.run(self._journal.sync, self._synced)
+            else:
+                self._quiet()
         except Exception as error:
             self._give_up(error)
+
+    def _tick(self) -> None:
+        engine = self.engine
+        last, committed = engine.last_index, engine.raftCommitIndex
+        engine.tick()
+        if engine.state == raft.LEADER and (engine.last_index != last or engine.raftCommitIndex != committed):
+            engine.send_entries()
+        self._tell_leadership()
+
+    def _synced(self, error: Exception | None) -> None:
+        self._syncing = False
+        if error is not None:
+            self._give_up(error)
+            return
+        if self._stopped:
+            return
+        try:
+            self._quiet()
+        except Exception as raised:
+            self._give_up(raised)
+            return
+        self._cycle()
+
+    def _quiet(self) -> None:
+        """Everything is durable: messages may leave, and whoever waited for this moment has it."""
+        self._outbox.flush()
+        while self._when_quiet:
+            self._when_quiet.pop()()
+
+    def when_quiet(self, action: Callable[[], None]) -> None:
+        """Runs `action` when the journal is not being written, at once if that is now."""
+        self._when_quiet.append(action)
+        if not self._syncing:
+            self._quiet()
 
     def _submit(self) -> None:
         """Turns what was proposed since the last cycle into log entries."""

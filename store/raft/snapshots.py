@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 from etcd.log_pb2 import SnapshotHead
@@ -34,6 +35,7 @@ class SnapshotKeeper:
         *,
         replica: Replica,
         engine: Engine,
+        when_quiet: Callable[[Callable[[], None]], None],
         journal: DurableJournal,
         file: SnapshotFile,
         cluster_id: int,
@@ -45,6 +47,7 @@ class SnapshotKeeper:
         Args:
             replica: whose state.
             engine: tells terms of entries, and drops entries.
+            when_quiet: runs something while the journal is not being written.
             journal: lets go of files.
             file: where to.
             cluster_id: written into the snapshot.
@@ -53,6 +56,7 @@ class SnapshotKeeper:
         """
         self._replica = replica
         self._engine = engine
+        self._when_quiet = when_quiet
         self._journal = journal
         self._file = file
         self._cluster_id = cluster_id
@@ -93,7 +97,7 @@ class SnapshotKeeper:
             await asyncio.to_thread(self._file.commit, descriptor)
         self.index = index
         self._size = self._file.path.stat().st_size
-        self.let_go()
+        self._when_quiet(self.let_go)
         log.info("snapshot", index=index, bytes=self._size, revision=head.revision)
 
     async def _write(self, descriptor: int, keyspace: Keyspace, head: SnapshotHead) -> None:

@@ -36,7 +36,9 @@ class Client:
     async def close(self) -> None:
         await self.channel.close()
 
-    async def call(self, service: str, method: str, request: Any, timeout: float = CALL_TIMEOUT_S) -> Any:
+    async def call(
+        self, service: str, method: str, request: Any, timeout: float = CALL_TIMEOUT_S, *, patient: bool = True
+    ) -> Any:
         response_type = getattr(pb, _RESPONSES.get(method, f"{method}Response"))
         rpc = self.channel.unary_unary(
             f"/etcdserverpb.{service}/{method}",
@@ -44,7 +46,7 @@ class Client:
             response_deserializer=response_type.FromString,
         )
         try:
-            return await rpc(request, timeout=timeout, wait_for_ready=True)
+            return await rpc(request, timeout=timeout, wait_for_ready=patient)
         except grpc.aio.AioRpcError as error:
             raise Refused(error) from error
 
@@ -55,8 +57,11 @@ class Client:
         response = await self.range(key, **options)
         return response.kvs[0].value if response.kvs else None
 
-    async def put(self, key: bytes, value: bytes = b"", timeout: float = CALL_TIMEOUT_S, **options: Any) -> Any:
-        return await self.call("KV", "Put", pb.PutRequest(key=key, value=value, **options), timeout)
+    async def put(
+        self, key: bytes, value: bytes = b"", timeout: float = CALL_TIMEOUT_S, *, patient: bool = True, **options: Any
+    ) -> Any:
+        request = pb.PutRequest(key=key, value=value, **options)
+        return await self.call("KV", "Put", request, timeout, patient=patient)
 
     async def delete(self, key: bytes, range_end: bytes = b"", **options: Any) -> pb.DeleteRangeResponse:
         return await self.call("KV", "DeleteRange", pb.DeleteRangeRequest(key=key, range_end=range_end, **options))

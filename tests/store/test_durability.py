@@ -29,7 +29,7 @@ async def writes_until_it_dies(client: Client, writer: int, acknowledged: dict[b
         number += 1
         key = b"w%d" % writer
         try:
-            await client.put(key, b"%d" % number, timeout=3)
+            await client.put(key, b"%d" % number, timeout=3, patient=False)
         except Refused:
             return
         acknowledged[key] = number
