@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Coroutine
 from typing import Any, Protocol
 
 import structlog
 from steersman import errors
 from steersman.client import Api
-from steersman.clock import Clock
+from steersman.clock import Clock, to_timestamp
 from steersman.core.v1 import Pod
 from steersman.events import Recorder
 
@@ -21,6 +20,7 @@ log = structlog.get_logger(__name__)
 
 BINDINGS_MAX = 128
 REPORTS_MAX = 16
+CONFLICTS_MAX = 5
 SCHEDULED = "PodScheduled"
 
 
@@ -132,20 +132,36 @@ class Binder:
 
     async def _report(self, refusal: Refusal) -> None:
         async with self._reports:
-            try:
-                await self._patch_condition(refusal.pod, refusal.reason, refusal.message)
-            except errors.ApiError as error:
-                log.debug("condition not written", pod=refusal.pod.metadata.name, error=error.message)
+            pod = refusal.pod
+            for _ in range(CONFLICTS_MAX):
+                changed = self._with_condition(pod, refusal)
+                try:
+                    await self._api.pods.update_status(changed)
+                except errors.Conflict:
+                    # Somebody else wrote meanwhile; the condition is put into what is there now.
+                    try:
+                        pod = await self._api.pods.get(pod.metadata.name, namespace=pod.metadata.namespace)
+                    except errors.ApiError:
+                        return
+                    if pod.metadata.uid != refusal.pod.metadata.uid or pod.spec.node_name:
+                        return
+                except errors.NotFound:
+                    return
+                except errors.ApiError as error:
+                    log.warning("condition not written", pod=pod.metadata.name, error=error.message)
+                    return
+                else:
+                    return
 
-    async def _patch_condition(self, pod: Pod, reason: str, message: str) -> None:
-        condition = {"type": SCHEDULED, "status": "False", "reason": reason, "message": message}
-        was = next((entry for entry in pod.status.conditions if entry.type == SCHEDULED), None)
-        if was is None or was.status != "False":
-            condition["lastTransitionTime"] = self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
-        await self._api.pods.patch(
-            pod.metadata.name,
-            json.dumps({"status": {"conditions": [condition]}}).encode(),
-            namespace=pod.metadata.namespace,
-            subresource="status",
-            field_manager="kube-scheduler",
-        )
+    def _with_condition(self, pod: Pod, refusal: Refusal) -> Pod:
+        changed = Pod()
+        changed.CopyFrom(pod)
+        condition = next((one for one in changed.status.conditions if one.type == SCHEDULED), None)
+        if condition is None:
+            condition = changed.status.conditions.add(type=SCHEDULED)
+        if condition.status != "False":
+            condition.last_transition_time.CopyFrom(to_timestamp(self._clock.now(), whole_seconds=True))
+        condition.status = "False"
+        condition.reason = refusal.reason
+        condition.message = refusal.message
+        return changed
