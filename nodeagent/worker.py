@@ -111,11 +111,12 @@ class PodWorker:
         self._known_to_api = True
         newest = self._publisher.saw(pod)
         changed = self._pod is None or self._pod.metadata.generation != newest.metadata.generation
-        self._pod = newest
+        before, self._pod = self._pod, newest
         if changed:
             self._tools.objects.follow(pod)
             self._problems.clear()
-        self._refresh = True
+        # Labels and annotations may be files of a downward API volume.
+        self._refresh = self._refresh or before is None or _words(before) != _words(newest)
         self.wake()
 
     def vanish(self) -> None:
@@ -205,6 +206,9 @@ class PodWorker:
             await self._tools.executor.refresh_volumes(self._pod, self.runtime)
         if acted:
             self.wake()
+        elif desired.going is Going.ENDED and not planned.actions:
+            # What has ended refers to nothing any more.
+            self._tools.objects.forget(self.identity.uid)
         return planned.wake_at
 
     async def _observe(self) -> PodRuntime:
@@ -497,6 +501,10 @@ class PodWorker:
             path = f"spec.containers{{{name}}}"
             self._tools.recorder.event(self._pod, "Warning", "BackOff", message, field_path=path)
         self._waiting = waiting
+
+
+def _words(pod: Pod) -> tuple[dict[str, str], dict[str, str]]:
+    return dict(pod.metadata.labels), dict(pod.metadata.annotations)
 
 
 class _Finished:

@@ -35,7 +35,9 @@ class Heartbeat:
         while True:
             try:
                 await self._renew(node)
-            except (Conflict, NotFound):
+            except (Conflict, NotFound) as error:
+                # Deleted or written by somebody else; without the namespace there cannot be a lease yet.
+                log.debug("lease not renewed", error=error.message)
                 self._lease = None
                 self._metrics.heartbeats.labels("conflict").inc()
                 await self._clock.sleep(backoff.next_s())

@@ -231,16 +231,16 @@ def plan(desired: Desired, runtime: PodRuntime, memory: Memory, now: datetime) -
     if desired.going is not None or desired.pod is None:
         return _plan_going(desired, runtime, memory)
     pod = desired.pod
-    if memory.launching:
-        # Starting may take long (images); meanwhile only what must not wait is done.
-        return Plan(_stops_of_unwell(pod, runtime, memory))
     sandbox = runtime.sandbox
     if sandbox is None or sandbox.host_network != pod.spec.host_network:
-        return _plan_sandbox(pod, runtime, memory, now)
+        return Plan() if memory.launching else _plan_sandbox(pod, runtime, memory, now)
     actions: list[Action] = list(_stops_of_unwell(pod, runtime, memory))
-    actions += _stops_of_strangers(pod, runtime, memory)
     starts = _Starts(pod, runtime, memory, now)
     starts.decide()
+    if memory.launching:
+        # Starting may take long (images); meanwhile only what must not wait is done.
+        return Plan(tuple(actions), waiting=starts.waiting)
+    actions += _stops_of_strangers(pod, runtime, memory)
     actions += starts.actions
     actions += _garbage(pod, runtime)
     deadline = phase.active_deadline(pod)

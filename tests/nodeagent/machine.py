@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import ctypes
 import os
 import secrets
 import shutil
 import signal
 import subprocess
 import tempfile
-import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from lab import images
-from nodeagent.network.namespace import CLONE_NEWNET
 from tests.waiting import eventually_sync
 
 CONTAINERD_CONFIG = """\
@@ -90,25 +85,6 @@ class Machine:
     def ctr(self, *arguments: str | Path) -> str:
         return self.run("ctr", "--address", self.socket, "--namespace", "k8s.io", *arguments)
 
-    def run_inside(self, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Runs a coroutine in an event loop whose thread, and the threads it starts, are in the node's network."""
-        failures: list[BaseException] = []
-
-        def inside() -> None:
-            libc = ctypes.CDLL(None, use_errno=True)
-            with Path(f"/run/netns/{self.name}").open() as namespace:
-                assert libc.setns(namespace.fileno(), CLONE_NEWNET) == 0
-            try:
-                asyncio.run(work())
-            except BaseException as error:
-                failures.append(error)
-
-        thread = threading.Thread(target=inside)
-        thread.start()
-        thread.join()
-        if failures:
-            raise failures[0]
-
     def start_containerd(self) -> subprocess.Popen[bytes]:
         process = self.start("containerd", "--config", self.base / "containerd.toml", log="containerd.log")
 
@@ -130,6 +106,8 @@ def _remove_cgroups(root: str) -> None:
         for folder, _, _ in os.walk(top, topdown=False):
             with contextlib.suppress(OSError):
                 Path(folder).rmdir()
+        with contextlib.suppress(OSError):
+            top.parent.rmdir()
 
 
 def _children_of_shims(base: Path) -> list[int]:
