@@ -18,7 +18,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Generic, Self, TypeVar, cast
+from typing import Any, Generic, Self, TypeVar, cast, overload
 
 import grpc
 from google.protobuf.message import Message
@@ -433,7 +433,13 @@ class Api(ApiAttributes):
         self._on_warning = on_warning
         self._resources: dict[str, ResourceClient[Any]] = {}
 
-    def resource(self, kind: kinds.Kind | type[M]) -> ResourceClient[M]:
+    @overload
+    def resource(self, kind: kinds.Kind) -> ResourceClient[Any]: ...
+
+    @overload
+    def resource(self, kind: type[M]) -> ResourceClient[M]: ...
+
+    def resource(self, kind: kinds.Kind | type[Any]) -> ResourceClient[Any]:
         """The client of a kind, given as a kind or as its message class."""
         found = kind if isinstance(kind, kinds.Kind) else kinds.of(kind)
         client = self._resources.get(found.service)
@@ -506,7 +512,8 @@ def open_channel(context: Context) -> grpc.aio.Channel:
         options.append(("grpc.ssl_target_name_override", context.server_name))
         options.append(("grpc.default_authority", context.server_name))
     credentials = channel_credentials(context.authority, context.certificate, context.key)
-    return grpc.aio.secure_channel(context.server, credentials, options=options)
+    server = context.server if context.certificate is not None else context.token_server or context.server
+    return grpc.aio.secure_channel(server, credentials, options=options)
 
 
 def connect(
