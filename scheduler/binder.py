@@ -14,6 +14,7 @@ from steersman.core.v1 import Pod
 from steersman.events import Recorder
 
 from scheduler.metrics import Metrics
+from scheduler.plugins.default_preemption import Preemption
 from scheduler.schedule import UNSCHEDULABLE_REASON, Assumption, Placement, Refusal, Schedule
 
 log = structlog.get_logger(__name__)
@@ -58,9 +59,12 @@ class Binder:
         pod = refusal.pod
         if refusal.reason == UNSCHEDULABLE_REASON:
             self._recorder.event(pod, "Warning", "FailedScheduling", refusal.message)
+        if refusal.preemption is not None:
+            self._start(self._preempt(pod, refusal.preemption))
         for condition in pod.status.conditions:
             if (
-                condition.type == SCHEDULED
+                refusal.preemption is None
+                and condition.type == SCHEDULED
                 and condition.status == "False"
                 and (condition.reason, condition.message) == (refusal.reason, refusal.message)
             ):
@@ -153,9 +157,29 @@ class Binder:
                 else:
                     return
 
+    async def _preempt(self, pod: Pod, preemption: Preemption) -> None:
+        """Deletes the victims; each gets its usual time to end."""
+        by = f"{pod.metadata.namespace}/{pod.metadata.name}"
+        for victim in preemption.victims:
+            if victim.terminating:
+                continue
+            try:
+                await self._api.pods.delete(victim.name, namespace=victim.namespace, uid=victim.uid)
+            except errors.NotFound:
+                continue
+            except errors.ApiError as error:
+                log.warning("victim not deleted", victim=str(victim), preempted_by=by, error=error.message)
+                continue
+            log.info("preempted", victim=str(victim), node=preemption.node, preempted_by=by)
+            self._recorder.event(
+                victim.message, "Normal", "Preempted", f"Preempted by pod {by} on node {preemption.node}"
+            )
+
     def _with_condition(self, pod: Pod, refusal: Refusal) -> Pod:
         changed = Pod()
         changed.CopyFrom(pod)
+        if refusal.preemption is not None:
+            changed.status.nominated_node_name = refusal.preemption.node
         condition = next((one for one in changed.status.conditions if one.type == SCHEDULED), None)
         if condition is None:
             condition = changed.status.conditions.add(type=SCHEDULED)

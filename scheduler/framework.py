@@ -7,17 +7,23 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
 
 from scheduler.columns.cluster import Cluster
+from scheduler.columns.pods import REQUIRED_AWAY
+from scheduler.plugins import default_preemption
+from scheduler.plugins.default_preemption import Preemption
+from scheduler.plugins.node_resources_fit import NodeResourcesFit
 from scheduler.plugins.plugin import CLUSTER, Plugin, Scores
 from scheduler.pod import PodInfo, Template
 from scheduler.reasons import FREE_ROW, PASS, Codes, Diagnosis, Reason, Reasons
 from scheduler.view import View, first_refusals
+
+FIT = NodeResourcesFit.name
 
 
 @dataclass(frozen=True)
@@ -127,17 +133,17 @@ class Framework:
                 found = rows if found is None else np.intersect1d(found, rows)
         return found
 
-    def decide(self, pod: PodInfo, *, also: Sequence[int] | None = None) -> Choice | Diagnosis:
+    def decide(self, pod: PodInfo, *, preferred: int | None = None) -> Choice | Diagnosis:
         """A node for the pod, or why there is none.
 
         Args:
             pod: the pod.
-            also: rows that are ruled out beyond what the plugins say.
+            preferred: a row that is taken, whatever the scores, if it suits.
         """
         template = pod.template
         few = self.candidates(template)
         if few is not None:
-            return self._decide_among(template, few, also)
+            return self._decide_among(template, few)
         view = self.view(template)
         masked = view.masked
         late: Codes | None = None
@@ -147,9 +153,9 @@ class Framework:
                 late = refused if late is None else np.where(late == PASS, refused, late)
         if late is not None:
             masked = np.where(late == PASS, masked, -1)
-        if also:
-            masked = masked.copy() if late is None else masked
-            masked[list(also)] = -1
+        if preferred is not None and masked[preferred] >= 0:
+            masked = np.full_like(masked, -1)
+            masked[preferred] = 0
         self._last = (view.codes if late is None else np.where(view.codes == PASS, late, view.codes), masked)
         return self._best(view, masked) or self.diagnose(template, self._last[0])
 
@@ -158,13 +164,14 @@ class Framework:
         codes, scores = self._last
         return Evidence(self._cluster.rows.snapshot(), codes.copy(), None if scores is None else scores.copy())
 
-    def suits_row(self, template: Template, row: int) -> bool:
-        """Whether a node passes all filters that depend on nothing but itself and its pods."""
+    def suits_row(self, template: Template, row: int, *, late: bool = False) -> bool:
+        """Whether a node passes all filters that depend on itself and its pods alone; with `late` the others too."""
         if not self._cluster.rows.valid[row]:
             return False
         codes = np.zeros(1, np.int32)
         rows = np.array([row], np.intp)
-        return int(first_refusals(codes, self._kept_filters, template, self._cluster, rows)[0]) == PASS
+        filters = self._filters if late else self._kept_filters
+        return int(first_refusals(codes, filters, template, self._cluster, rows)[0]) == PASS
 
     def _best(self, view: View, masked: Scores) -> Choice | None:
         if not len(masked):
@@ -202,13 +209,9 @@ class Framework:
         count = feasible if feasible >= 0 else int(np.count_nonzero(scores >= 0))
         return Choice(row, self._cluster.node_name(row), highest, count)
 
-    def _decide_among(
-        self, template: Template, rows: NDArray[np.intp], also: Sequence[int] | None
-    ) -> Choice | Diagnosis:
+    def _decide_among(self, template: Template, rows: NDArray[np.intp]) -> Choice | Diagnosis:
         """As `decide`, where only a few rows come into question; nothing is kept."""
         codes = first_refusals(np.zeros(len(rows), np.int32), self._filters, template, self._cluster, rows)
-        if also:
-            codes[np.isin(rows, also) & (codes == PASS)] = FREE_ROW
         passing = rows[codes == PASS]
         if not len(passing):
             complete = first_refusals(
@@ -242,6 +245,42 @@ class Framework:
                     scores = np.zeros(len(passing), np.int64)
                 result.append((plugin.name, scores * weight))
         return result
+
+    def preempt(self, template: Template, *, spared: Callable[[PodInfo], bool]) -> tuple[Preemption | None, str]:
+        """How room can be made for a pod for which the last decision found none, or what to tell people instead.
+
+        Args:
+            template: the pod's template.
+            spared: pods that are never victims.
+        """
+        if not template.may_preempt:
+            return None, default_preemption.NOT_ALLOWED
+        cluster, codes = self._cluster, self._last[0]
+        resolvable = [int(code) for code in np.unique(codes) if code > PASS and self._reasons[int(code)].resolvable]
+        rows = np.flatnonzero(np.isin(codes, resolvable))
+        found: Preemption | None = None
+        if len(rows):
+            alone = {self._reasons[code].plugin for code in resolvable} <= {FIT} and not self._bound_to_others(template)
+            found = default_preemption.plan(
+                template,
+                cluster,
+                rows,
+                suits=lambda row: self.suits_row(template, row, late=True),
+                by_resources_alone=alone,
+                spared=spared,
+                first=self._source.randrange(len(rows)),
+            )
+        return found, "" if found else default_preemption.note(len(cluster.rows), len(rows))
+
+    def _bound_to_others(self, template: Template) -> bool:
+        """Whether more than resources depends on which pods are where."""
+        return bool(
+            template.ports
+            or template.affinity
+            or template.anti_affinity
+            or any(constraint.hard for constraint in template.spreads)
+            or any(carried.kind == REQUIRED_AWAY for carried in self._cluster.pods.carried_towards(template))
+        )
 
     def diagnosis(self, template: Template) -> Diagnosis:
         """Why nodes refuse a pod of this template now, each counted under its first reason; others are not counted."""

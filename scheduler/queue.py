@@ -176,6 +176,13 @@ class Queue:
         entry.parked = now + backoff_s(entry.attempts)
         heapq.heappush(self._backoff, (entry.parked, next(self._order), entry))
 
+    def rouse(self, uid: str, now: float) -> None:
+        """Gives one unschedulable pod another chance at once: what it waits for may have happened."""
+        entry = self.entries.get(uid)
+        if entry is not None and entry.state == UNSCHEDULABLE:
+            self._leave(entry)
+            self._activate(entry, now)
+
     def wake(self, helps: Callable[[Template, frozenset[str]], bool], now: float) -> int:
         """Gives unschedulable pods another chance after an event.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -80,6 +81,9 @@ class Diagnosis:
     def __str__(self) -> str:
         if not self.nodes:
             return "no nodes available to schedule pods"
-        parts = sorted(f"{count} {reason.text}" for reason, count in self.counts.items())
+        by_text: Counter[str] = Counter()
+        for reason, count in self.counts.items():
+            by_text[reason.text] += count
+        parts = sorted(f"{count} {text}" for text, count in by_text.items())
         message = f"0/{self.nodes} nodes are available: {', '.join(parts)}."
         return f"{message} {self.note}" if self.note else message

@@ -8,18 +8,20 @@ from __future__ import annotations
 
 from collections import OrderedDict, deque
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from steersman.core.v1 import Namespace, Node, Pod, Service
 from steersman.selectors import Selector
 
 from scheduler.columns.cluster import Cluster
 from scheduler.framework import Choice, Evidence, Framework
+from scheduler.plugins.default_preemption import Preemption
 from scheduler.pod import DEFAULT_SCHEDULER, PodError, PodInfo, PodReader, Template
 from scheduler.queue import GATED, IN_FLIGHT, Queue
 from scheduler.reasons import Diagnosis
 
 REMEMBERED_MAX = 256
+STAND_IN = "nominated/"
 ASSUMED_LONGEST_S = 30.0
 UNSCHEDULABLE_REASON, GATED_REASON, ERROR_REASON = "Unschedulable", "SchedulingGated", "SchedulerError"
 GATED_MESSAGE = "Scheduling is blocked due to non-empty scheduling gates"
@@ -51,12 +53,29 @@ class Refusal:
         reason: of the condition: Unschedulable, SchedulingGated or SchedulerError.
         message: for people.
         diagnosis: the counts behind the message; None where no node was looked at.
+        preemption: the pods that are to be pushed out for it; None: none.
     """
 
     pod: Pod
     reason: str
     message: str
     diagnosis: Diagnosis | None = None
+    preemption: Preemption | None = None
+
+
+@dataclass(frozen=True)
+class Nomination:
+    """Room that preemption makes for a pod. It is kept for it by a stand-in that is counted like a pod.
+
+    Attributes:
+        pod: the pod that the room is for.
+        node: name of the node.
+        stand_in: what is counted there.
+    """
+
+    pod: PodInfo
+    node: str
+    stand_in: PodInfo
 
 
 @dataclass
@@ -103,6 +122,8 @@ class Schedule:
         self.frameworks = frameworks
         self.queue = Queue()
         self.assumed: dict[str, Assumption] = {}
+        self.nominated: dict[str, Nomination] = {}
+        """Room that is being made, by the uid of the pod that it is for."""
         self.remembered: OrderedDict[str, Memory] = OrderedDict()
         self.reports: deque[Refusal] = deque()
         """What is to be told about pods that never reach an attempt."""
@@ -131,6 +152,7 @@ class Schedule:
             return
         elif info.terminating:
             self.queue.remove(uid)
+            self._withdraw(uid)
         else:
             known = self.queue.entries.get(uid)
             self.queue.put(info, now)
@@ -148,15 +170,15 @@ class Schedule:
         uid = pod.metadata.uid
         self.queue.remove(uid)
         self.assumed.pop(uid, None)
-        placed = self.cluster.pods.placed.get(uid)
-        template = placed.info.template if placed else None
+        self._withdraw(uid)
         row = self.cluster.remove_pod(uid, pod.spec.node_name)
         if row is not None:
-            self._wake(row, now, pod=template)
+            self._wake(row, now)
 
     def _pod_bound(self, info: PodInfo, now: float) -> None:
         self.queue.remove(info.uid)
         self.assumed.pop(info.uid, None)
+        self._withdraw(info.uid)
         placed = self.cluster.pods.placed.get(info.uid)
         if placed is not None and self.cluster.node_name(placed.row) == info.node_name:
             before = placed.info
@@ -168,7 +190,8 @@ class Schedule:
             self.cluster.remove_pod(info.uid)
         row = self.cluster.add_pod(info, info.node_name)
         if row is not None:
-            self._wake(row, now, pod=info.template)
+            # A pod that comes takes room and gives none; only rules about other pods may hold now that did not before.
+            self._wake(None, now)
 
     def node_changed(self, old: Node | None, new: Node | None, now: float) -> None:
         """A node is new, changed or gone (`new` is None)."""
@@ -180,7 +203,7 @@ class Schedule:
         position = self.cluster.rows.altered.position
         row = self.cluster.set_node(new)
         if self.cluster.rows.altered.position != position:
-            self._wake(row, now, node=True)
+            self._wake(row, now)
 
     def namespace_changed(self, old: Namespace | None, new: Namespace | None, now: float) -> None:
         """A namespace is new, changed or gone (`new` is None)."""
@@ -201,17 +224,15 @@ class Schedule:
         """A controller of pods has this selector, or is gone (None)."""
         self.cluster.set_owner(kind, namespace, name, selector)
 
-    def _wake(self, row: int | None, now: float, *, pod: Template | None = None, node: bool = False) -> None:
-        """Wakes the pods that the event can help.
-
-        Args:
-            row: where something changed; None: not on one row.
-            now: the present.
-            pod: a pod of this template came or went.
-            node: the node itself changed.
-        """
+    def _wake(self, row: int | None, now: float) -> None:
+        """Wakes the pods that an event can help: one that changed a row for the better, or (None) the cluster."""
         if not self.queue.has_unschedulable():
             return
+        if row is not None and self.nominated:
+            here = self.cluster.node_name(row)
+            for nomination in self.nominated.values():
+                if nomination.node == here:
+                    self.queue.rouse(nomination.pod.uid, now)
 
         def helps(template: Template, refused_by: frozenset[str]) -> bool:
             framework = self._framework(template)
@@ -237,15 +258,61 @@ class Schedule:
         pod = entry.pod
         framework = self._framework(pod.template)
         assert framework is not None, "only pods of known profiles are queued"
-        outcome = framework.decide(pod)
+        nomination = self._withdraw(pod.uid)
+        row = self.cluster.rows.get(nomination.node) if nomination else None
+        outcome = framework.decide(pod, preferred=row)
+        if isinstance(outcome, Diagnosis):
+            outcome = self._despite_nominations(framework, pod, outcome)
         if isinstance(outcome, Choice):
             self._remember(Memory(pod, now, outcome.node, framework.evidence(), None))
             self.assumed[pod.uid] = Assumption(pod, outcome.node, now)
             self.cluster.add_pod(pod, outcome.node)
             return Placement(pod, outcome.node, entry.attempts, now - entry.since)
         self._remember(Memory(pod, now, "", framework.evidence(), outcome))
+        preemption: Preemption | None = None
+        if nomination is not None and self._still_leaving(nomination):
+            self._nominate(pod, nomination.node)
+            outcome = replace(outcome, note=f"waiting for pods to leave {nomination.node}.")
+        else:
+            preemption, note = framework.preempt(pod.template, spared=lambda other: other.uid.startswith(STAND_IN))
+            outcome = replace(outcome, note=note)
+            if preemption is not None:
+                self._nominate(pod, preemption.node)
         self.queue.refuse(pod.uid, outcome.plugins, now)
-        return Refusal(pod.message, UNSCHEDULABLE_REASON, str(outcome), outcome)
+        return Refusal(pod.message, UNSCHEDULABLE_REASON, str(outcome), outcome, preemption)
+
+    def _despite_nominations(self, framework: Framework, pod: PodInfo, refused: Diagnosis) -> Choice | Diagnosis:
+        """Tries again without the room that is kept for pods of lower priority; who comes first takes it."""
+        lesser = [one for one in self.nominated.values() if one.pod.template.priority < pod.template.priority]
+        if not lesser:
+            return refused
+        for one in lesser:
+            self._withdraw(one.pod.uid)
+        outcome = framework.decide(pod)
+        for one in lesser:
+            if isinstance(outcome, Diagnosis) or one.node != outcome.node:
+                self._nominate(one.pod, one.node)
+        return outcome
+
+    def _nominate(self, pod: PodInfo, node: str) -> None:
+        stand_in = replace(pod, uid=STAND_IN + pod.uid, node_name=node)
+        self.nominated[pod.uid] = Nomination(pod, node, stand_in)
+        self.cluster.add_pod(stand_in, node)
+
+    def _withdraw(self, uid: str) -> Nomination | None:
+        nomination = self.nominated.pop(uid, None)
+        if nomination is not None:
+            self.cluster.remove_pod(nomination.stand_in.uid, nomination.node)
+        return nomination
+
+    def _still_leaving(self, nomination: Nomination) -> bool:
+        """Whether pods of lower priority are on their way out of the node."""
+        row = self.cluster.rows.get(nomination.node)
+        priority = nomination.pod.template.priority
+        return row is not None and any(
+            pod.terminating and pod.template.priority < priority
+            for pod in self.cluster.pods.on_row.get(row, {}).values()
+        )
 
     def _remember(self, memory: Memory) -> None:
         self.remembered[memory.pod.uid] = memory
@@ -282,7 +349,7 @@ class Schedule:
         else:
             self.queue.fail(uid, now)
         if row is not None:
-            self._wake(row, now, pod=assumption.pod.template)
+            self._wake(row, now)
 
     def overdue(self, now: float) -> list[Assumption]:
         """Assumptions that should have been confirmed by now; the truth is to be asked for."""

@@ -120,7 +120,7 @@ class Cluster:
     def _place(self, info: PodInfo, row: int) -> None:
         template = info.template
         self.pods.add(info, row)
-        self.resources.add(row, template.demand, 1)
+        self.resources.add(row, template.demand, template.priority, 1)
         if template.ports:
             self.ports.add(row, template.ports)
         self.rows.touched.note(row)
@@ -129,7 +129,7 @@ class Cluster:
     def _unplace(self, uid: str) -> int:
         placed = self.pods.remove(uid)
         template = placed.info.template
-        self.resources.add(placed.row, template.demand, -1)
+        self.resources.add(placed.row, template.demand, template.priority, -1)
         if template.ports:
             self.ports.remove(placed.row, template.ports)
         self.rows.touched.note(placed.row)

@@ -35,6 +35,8 @@ class Resources:
         """How many pods a node has."""
         self.pods_max: NDArray[np.int64] = np.zeros(INITIAL_CAPACITY, np.int64)
         """How many it may have."""
+        self.by_priority: dict[int, Amounts] = {}
+        """Of `requested`, what pods of each priority asked for; the last line counts the pods themselves."""
 
     def grow(self, capacity: int) -> None:
         """Makes room for so many rows."""
@@ -43,6 +45,7 @@ class Resources:
         self.assumed = grown(self.assumed, capacity)
         self.pods = grown(self.pods, capacity)
         self.pods_max = grown(self.pods_max, capacity)
+        self.by_priority = {priority: grown(amounts, capacity) for priority, amounts in self.by_priority.items()}
 
     def number(self, resource: str) -> int:
         """The index of a resource, a new one if need be."""
@@ -53,6 +56,10 @@ class Resources:
             empty = np.zeros((1, self.allocatable.shape[1]), np.int64)
             self.allocatable = np.concatenate((self.allocatable, empty))
             self.requested = np.concatenate((self.requested, empty))
+            self.by_priority = {
+                priority: np.concatenate((amounts[:-1], empty, amounts[-1:]))
+                for priority, amounts in self.by_priority.items()
+            }
         return number
 
     def set_node(self, row: int, allocatable: Mapping[str, int], pods_max: int) -> bool:
@@ -71,14 +78,23 @@ class Resources:
         self.requested[:, row] = 0
         self.assumed[:, row] = 0
         self.pods[row] = self.pods_max[row] = 0
+        for amounts in self.by_priority.values():
+            amounts[:, row] = 0
 
-    def add(self, row: int, demand: Demand, sign: int) -> None:
+    def add(self, row: int, demand: Demand, priority: int, sign: int) -> None:
         """Counts a pod in (`sign` 1) or out (-1)."""
+        for resource, _ in demand.amounts:
+            if resource not in self.index:
+                self.number(resource)
+        alike = self.by_priority.get(priority)
+        if alike is None:
+            alike = np.zeros((len(self.names) + 1, self.pods.shape[0]), np.int64)
+            self.by_priority[priority] = alike
         for resource, amount in demand.amounts:
-            number = self.index.get(resource)
-            if number is None:
-                number = self.number(resource)
+            number = self.index[resource]
             self.requested[number, row] += sign * amount
+            alike[number, row] += sign * amount
+        alike[-1, row] += sign
         self.assumed[0, row] += sign * demand.assumed_cpu
         self.assumed[1, row] += sign * demand.assumed_memory
         self.pods[row] += sign

@@ -108,7 +108,8 @@ async def test_a_pod_without_a_node_says_why_and_gets_one_when_there_is_room(
     written = await eventually(lambda: condition(api, "big"))
     assert (written.status, written.reason) == ("False", "Unschedulable")
     assert written.message == (
-        "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {dedicated: db}."
+        "0/3 nodes are available: 1 Insufficient cpu, 2 node(s) had untolerated taint {dedicated: db}. "
+        "preemption: 0/3 nodes are available: 3 Preemption is not helpful for scheduling."
     )
     await eventually(lambda: [one for one in api.all(Event) if one.reason == "FailedScheduling"])
     revision = api.revision
@@ -132,6 +133,17 @@ async def test_a_binding_that_fails_is_undone_and_made_again(api: StandIn, sched
     api.refuse_binds = 1
     api.put(pod("p", cpu="1"))
     await eventually(lambda: where(api, "p") == "n1")
+
+
+async def test_a_pod_of_higher_priority_pushes_out_one_of_lower(api: StandIn, scheduler: RunningScheduler) -> None:
+    api.put(node("n1", cpu="1"))
+    api.put(pod("low", cpu="1", priority=0))
+    await eventually(lambda: where(api, "low"))
+    api.put(pod("high", cpu="1", priority=10))
+    await eventually(lambda: where(api, "high") == "n1")
+    assert api.get(Pod, "low") is None
+    assert api.get(Pod, "high").status.nominated_node_name == "n1"
+    await eventually(lambda: "Preempted" in {one.reason for one in api.all(Event)})
 
 
 async def test_pods_of_other_schedulers_and_gated_ones_are_left_alone(

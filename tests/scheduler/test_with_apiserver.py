@@ -45,7 +45,10 @@ async def test_pods_become_bound_or_say_why_not(tmp_path: Path) -> None:
             present = await api.pods.get("big", namespace="default")
             return next((c.message for c in present.status.conditions if c.type == "PodScheduled"), "")
 
-        assert await eventually(refused) == "0/3 nodes are available: 3 Insufficient cpu."
+        assert await eventually(refused) == (
+            "0/3 nodes are available: 3 Insufficient cpu. "
+            "preemption: 0/3 nodes are available: 3 No preemption victims found for incoming pod."
+        )
 
         async def reasons() -> set[str]:
             return {event.reason for event in await api.events.list(namespace="default")}
