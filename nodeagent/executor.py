@@ -200,7 +200,9 @@ class Executor:
         self._event(pod, "Normal", "Pulled", message, container)
         return pulled
 
-    async def start_container(self, pod: Pod, container: Container, attempt: int, sandbox: SandboxRecord) -> str:
+    async def start_container(
+        self, pod: Pod, container: Container, attempt: int, sandbox: SandboxRecord, *, target_id: str = ""
+    ) -> str:
         """Fetches the image if need be, makes the container, starts it, runs its postStart hook; returns its id.
 
         Raises:
@@ -230,7 +232,9 @@ class Executor:
             raise
         mounts = await asyncio.to_thread(self.volumes.mounts_of, pod, container, attempt, volumes, environment)
         await asyncio.to_thread((Path(place.log_directory) / container.name).mkdir, 0o755, True, True)
-        where = container_config.ContainerPlace(attempt, image.id, environment, mounts, self._node.memory_bytes)
+        where = container_config.ContainerPlace(
+            attempt, image.id, environment, mounts, self._node.memory_bytes, target_id
+        )
         config = container_config.build(pod, container, where)
         try:
             container_id = await self._runtime.create_container(sandbox.id, config, around)

@@ -411,7 +411,9 @@ class PodWorker:
             self._tools.metrics.restarts.inc()
         self._problems.pop(action.name, None)
         try:
-            await self._tools.executor.start_container(pod, container, action.attempt, sandbox)
+            await self._tools.executor.start_container(
+                pod, container, action.attempt, sandbox, target_id=self._target_of(pod, container.name)
+            )
         except ImageError as error:
             entry = backoff.after_start(self._pull_backoffs.get(action.name), now, None)
             self._pull_backoffs[action.name] = entry
@@ -429,6 +431,14 @@ class PodWorker:
             self._problems[action.name] = Problem("CreateContainerError", error.message, now, retry_at)
         else:
             self._pull_backoffs.pop(action.name, None)
+
+    def _target_of(self, pod: Pod, name: str) -> str:
+        """Id of the container that an ephemeral one is to look into; "" when it is none, or names none that runs."""
+        for each in pod.spec.ephemeral_containers:
+            if each.ephemeral_container_common.name == name and each.target_container_name:
+                record = self.runtime.latest(each.target_container_name)
+                return record.id if record is not None and record.life is Life.RUNNING else ""
+        return ""
 
     @staticmethod
     def _every_container(pod: Pod) -> list[Container]:

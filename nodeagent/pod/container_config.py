@@ -45,6 +45,7 @@ class ContainerPlace:
         environment: all variables, in order.
         mounts: files and folders of the node that it sees.
         memory_bytes: of the node, for the OOM score.
+        target_id: container whose processes it sees; "" those of the pod's setting.
     """
 
     attempt: int
@@ -52,6 +53,7 @@ class ContainerPlace:
     environment: Mapping[str, str]
     mounts: Sequence[cri.Mount]
     memory_bytes: int
+    target_id: str = ""
 
 
 def log_path(name: str, attempt: int) -> str:
@@ -96,6 +98,9 @@ def build(pod: Pod, container: Container, place: ContainerPlace) -> cri.Containe
     allotted.memory_limit_in_bytes = limits.memory_bytes
     allotted.oom_score_adj = resources.oom_score_adj(pod, container, place.memory_bytes)
     _secure(config, pod, container.security_context)
+    if place.target_id:
+        options = config.linux.security_context.namespace_options
+        options.pid, options.target_id = cri.TARGET, place.target_id
     return config
 
 

@@ -70,11 +70,16 @@ class Cluster:
         """Changes settings for the next start."""
         self.config = replace(self.config, **changes)
 
+    def start_without_waiting(self) -> Agent:
+        """Starts the agent."""
+        self._stop = asyncio.Event()
+        self.agent = Agent(self.api, self.config)
+        self._task = asyncio.create_task(self.agent.run(self._stop))
+        return self.agent
+
     async def start(self) -> None:
         """Starts the agent and waits until pods can run."""
-        self._stop = asyncio.Event()
-        self.agent = agent = Agent(self.api, self.config)
-        self._task = asyncio.create_task(agent.run(self._stop))
+        agent = self.start_without_waiting()
         await self.until(agent.node.registered.is_set)
         node = await self.api.nodes.get(NODE)
         if not node.spec.pod_cidr:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from pathlib import Path
 
@@ -564,3 +565,102 @@ spec:
     folder = cluster.agent.folders.logs("default", "talks", pod.metadata.uid) / "main"
     await cluster.until(lambda: len(list(folder.iterdir())) == 2, 10)
     await cluster.until(lambda: (folder / "0.log").stat().st_size > 0)
+
+
+async def test_a_port_of_the_node_leads_to_the_pod(cluster: Cluster) -> None:
+    await cluster.apply("""
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: page}
+data: {index.html: "through the node"}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: web
+    image: steersman.local/busybox:1
+    command: [httpd, -f, -p, "8080", -h, /www]
+    ports: [{containerPort: 8080, hostPort: 18080}]
+    volumeMounts: [{name: www, mountPath: /www}]
+  volumes: [{name: www, configMap: {name: page}}]
+""")
+    await cluster.ready("web")
+    await cluster.serves("10.244.1.1", 18080, "/index.html", "through the node")
+
+
+async def test_pods_outlive_their_runtime_and_are_looked_after_when_it_is_back(cluster: Cluster) -> None:
+    await cluster.apply(WEB)
+    before = await cluster.ready("web")
+    cluster.machine.processes[0].kill()
+    cluster.machine.processes[0].wait()
+
+    async def node_unready() -> bool:
+        node = await cluster.api.nodes.get("n1")
+        return any(each.type == "Ready" and "runtime is down" in each.message for each in node.status.conditions)
+
+    await cluster.stop()
+    cluster.configure(status_update_s=0.2)
+    agent = cluster.start_without_waiting()
+    await cluster.until(node_unready)
+    (cluster.machine.base / "containerd.sock").unlink()
+    process = await asyncio.to_thread(cluster.machine.start_containerd)
+    cluster.machine.processes.remove(process)
+    cluster.machine.processes[0] = process
+    await cluster.until(agent.node.network_ready.is_set)
+    after = await cluster.ready("web")
+    assert after.status.container_statuses[0].container_id == before.status.container_statuses[0].container_id
+    await cluster.kill_container("web")
+
+    async def back() -> bool:
+        status = await cluster.status_of("web")
+        return status.restart_count == 1 and status.state.HasField("running")
+
+    await cluster.until(back, 10)
+
+
+async def test_labels_and_annotations_that_change_reach_their_files(cluster: Cluster) -> None:
+    await cluster.apply("""
+apiVersion: v1
+kind: Pod
+metadata: {name: told, labels: {a: "1"}}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: steersman.local/busybox:1
+    command: [sleep, "1000"]
+    volumeMounts: [{name: info, mountPath: /info}]
+  volumes:
+  - name: info
+    downwardAPI: {items: [{path: labels, fieldRef: {fieldPath: metadata.labels}}]}
+""")
+    pod = await cluster.ready("told")
+    assert await cluster.exec("told", "cat", "/info/labels") == 'a="1"'
+    pod.metadata.labels["a"] = "2"
+    await cluster.api.pods.update(pod)
+
+    async def changed() -> bool:
+        return await cluster.exec("told", "cat", "/info/labels") == 'a="2"'
+
+    await cluster.until(changed)
+
+
+async def test_an_ephemeral_container_sees_the_processes_of_its_target(cluster: Cluster) -> None:
+    await cluster.apply(WEB)
+    pod = await cluster.ready("web")
+    ephemeral = pod.spec.ephemeral_containers.add(target_container_name="web")
+    ephemeral.ephemeral_container_common.name = "look"
+    ephemeral.ephemeral_container_common.image = "steersman.local/busybox:1"
+    ephemeral.ephemeral_container_common.command.extend(["sh", "-c", "ps; sleep 1000"])
+    await cluster.api.pods.update(pod)
+
+    async def runs() -> bool:
+        pod = await cluster.pod("web")
+        return any(each.state.HasField("running") for each in pod.status.ephemeral_container_statuses)
+
+    await cluster.until(runs)
+    log = cluster.agent.folders.log("default", "web", pod.metadata.uid, "look", 0)
+    await cluster.until(lambda: "httpd -f" in log.read_text())

@@ -90,7 +90,7 @@ async def agent(inside: Machine, tmp_path: Path) -> AsyncIterator[AgentProcess]:
                     await eventually(empty, 20)
                 finally:
                     made.end(signal.SIGTERM)
-                    print(made.log())
+                    sys.stdout.write(made.log())
 
 
 async def ready(api: Api, name: str) -> Pod:
