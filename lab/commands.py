@@ -72,12 +72,16 @@ def up(ctx: click.Context, name: str, nodes: int, demo: bool, node_grace_period:
 
     The machine's own network is not touched. When a cluster of this name runs, nothing changes.
     """
+    from steersman.service import logs
+
     from lab import record, requirements
     from lab.layout import Lab
     from lab.progress import Progress
     from lab.up import Options, bring_up, is_running
 
     with _explained():
+        # What the SDK logs while it waits for the apiserver is no news to a person.
+        logs.configure("steer", level="error")
         requirements.check()
         lab = Lab(name, nodes)
         progress = Progress()

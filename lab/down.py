@@ -35,10 +35,6 @@ def take_down(lab: Lab, client_config: Path, *, grace_s: float = 5.0) -> bool:
     machines.remove_cgroups(lab)
     if lab.home.exists():
         shutil.rmtree(lab.home)
-    for folder in (lab.base, lab.base.parent):
-        # Left alone unless empty: other labs may live there.
-        with suppress(OSError):
-            folder.rmdir()
     with suppress(config.ConfigError):
         config.remove(client_config, lab.name)
     return something

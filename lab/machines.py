@@ -14,14 +14,22 @@ from lab import network
 from lab.layout import Lab, Machine
 
 # Run by the machine's first process before it becomes supervisor. /run is the machine's own, so that locks and sockets
-# that programs put there are not shared with other machines.
-_BOOT = 'hostname "$1" && mount -t tmpfs -o mode=0755 tmpfs /run && shift && exec "$@"'
+# that programs put there are not shared with other machines. No resolver can be reached from a lab; with an empty
+# configuration programs find that out at once instead of waiting for one.
+_BOOT = """\
+set -e
+hostname "$1"
+mount -t tmpfs -o mode=0755 tmpfs /run
+: > /run/resolv.conf
+mount --bind /run/resolv.conf /etc/resolv.conf
+shift
+exec "$@"
+"""
 CGROUPS = Path("/sys/fs/cgroup")
 
 
 def start(machine: Machine) -> None:
     """Starts a machine whose supervisor configuration has been written. Returns at once."""
-    supervisord = Path(sys.executable).with_name("supervisord")
     configuration = machine.home / "supervisor.conf"
     command = [
         "nsenter",
@@ -39,7 +47,9 @@ def start(machine: Machine) -> None:
         _BOOT,
         "boot",
         machine.name,
-        str(supervisord),
+        sys.executable,
+        "-m",
+        "lab.supervisord",
         "--configuration",
         str(configuration),
     ]

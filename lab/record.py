@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from lab import network
 from lab.layout import Lab
@@ -36,6 +36,10 @@ def locked(lab: Lab) -> Iterator[None]:
             yield
         finally:
             path.unlink(missing_ok=True)
+            for folder in (lab.base, lab.base.parent):
+                # Stays unless it is empty: other labs may live there.
+                with suppress(OSError):
+                    folder.rmdir()
 
 
 def write(lab: Lab, *, complete: bool) -> None:

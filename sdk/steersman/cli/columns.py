@@ -75,9 +75,9 @@ def _ready(pod: Any, _now: datetime) -> str:
 def _restarts(pod: Any, now: datetime) -> str:
     count = sum(s.restart_count for s in pod.status.container_statuses)
     ended = [
-        s.last_termination_state.terminated.finished_at
+        s.last_state.terminated.finished_at
         for s in pod.status.container_statuses
-        if s.last_termination_state.HasField("terminated")
+        if s.last_state.HasField("terminated")
     ]
     if not count or not ended:
         return str(count)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterable, Mapping
+from http.server import ThreadingHTTPServer
 from typing import Any
-from wsgiref.simple_server import WSGIServer
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 from wsgiref.types import StartResponse, WSGIEnvironment
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from steersman.service.flags import host_port
 from steersman.service.tls import TLSFiles
+
+_REUSE = (socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
 
 
 def with_pages(application: Any, pages: Mapping[str, Callable[[], str]]) -> Any:
@@ -26,6 +31,27 @@ def with_pages(application: Any, pages: Mapping[str, Callable[[], str]]) -> Any:
         return [page().encode()]
 
     return serve
+
+
+class _Server(ThreadingHTTPServer, WSGIServer):
+    """A WSGI server that does not ask DNS for its own name, as the standard one does while it starts."""
+
+    daemon_threads = True
+
+    def server_bind(self) -> None:
+        """Binds, and takes its address for its name."""
+        self.socket.setsockopt(*_REUSE)
+        self.socket.bind(self.server_address)
+        self.server_address = self.socket.getsockname()
+        self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
+        self.setup_environ()
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """Does not write a line for every request."""
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing."""
 
 
 class MetricsServer:
@@ -54,22 +80,22 @@ class MetricsServer:
         """
         if not address:
             return None
-        host, port = host_port(address)
-        if files is None:
-            server, thread = start_http_server(port, addr=host, registry=registry)
-        else:
-            server, thread = start_http_server(
-                port,
-                addr=host,
-                registry=registry,
-                certfile=str(files.certificate),
-                keyfile=str(files.key),
-                client_cafile=str(files.authority),
-                client_auth_required=True,
-            )
-        if extra:
-            server.set_app(with_pages(server.get_app(), extra))
+        application = with_pages(make_wsgi_app(registry), extra or {})
+        server = _Server(host_port(address), _QuietHandler)
+        server.set_app(application)
+        if files is not None:
+            context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(files.authority))
+            context.verify_mode = ssl.CERT_REQUIRED
+            context.load_cert_chain(str(files.certificate), str(files.key))
+            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        thread = threading.Thread(target=server.serve_forever, name="metrics", daemon=True)
+        thread.start()
         return cls(server, thread)
+
+    @property
+    def port(self) -> int:
+        """The port that is served, also when 0 was asked for."""
+        return int(self._server.server_port)
 
     def stop(self) -> None:
         """Stops serving; idempotent."""
