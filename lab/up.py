@@ -145,6 +145,16 @@ async def _nodes_ready(lab: Lab) -> None:
             ) from error
 
 
+def _last_words(lab: Lab) -> str:
+    """The last line that every service logged: with the lab its logs go, and one of these says why."""
+    lines: list[str] = []
+    for machine in lab.machines:
+        for log in sorted(machine.logs.glob("*.log")):
+            text = log.read_text(errors="replace").strip()
+            lines.append(f"  {machine.name}/{log.stem}: {text.splitlines()[-1][:300] if text else '(nothing)'}")
+    return "\n".join(lines)
+
+
 async def _every_node_ready(api: Api, missing: set[str]) -> None:
     changed = asyncio.Event()
     nodes: Informer[Node] = Informer(api.nodes)
