@@ -76,7 +76,9 @@ def parser() -> argparse.ArgumentParser:
     )
     group = result.add_argument_group("cluster")
     group.add_argument(
-        "--listen-peer-urls", default="http://127.0.0.1:2380", metavar="URLS", help="where other members are served"
+        "--listen-peer-urls",
+        metavar="URLS",
+        help="where other members are served (default: nowhere, for a member alone)",
     )
     group.add_argument(
         "--initial-advertise-peer-urls", metavar="URLS", help="what other members are told (default: listened on)"
@@ -113,7 +115,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         return found
 
     client_urls = urls(arguments.listen_client_urls)
-    peer_urls = urls(arguments.listen_peer_urls)
+    peer_urls = urls(arguments.listen_peer_urls) or ("http://127.0.0.1:2380",)
     advertised = tuple(sorted(urls(arguments.initial_advertise_peer_urls) or peer_urls))
     initial = arguments.initial_cluster
     return Settings(
@@ -132,6 +134,9 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         ),
         peer_tls=Certificates(arguments.peer_cert_file, arguments.peer_key_file, arguments.peer_trusted_ca_file, True),
         insecure=arguments.insecure,
+        serve_peers=arguments.listen_peer_urls is not None
+        or bool(initial and "," in initial)
+        or arguments.initial_cluster_state == "existing",
         heartbeat_s=arguments.heartbeat_interval / 1000,
         election_s=arguments.election_timeout / 1000,
         quota_bytes=arguments.quota_backend_bytes or 2 * 1024**3,

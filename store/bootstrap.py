@@ -9,14 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import grpc
 import structlog
 from etcd.log_pb2 import Identity, MemberAttributes
 from etcd.rpc_pb2 import Member
 from prometheus_client import CollectorRegistry
-from pysyncobj.node import Node
 from steersman.service.metrics import MetricsServer
 from steersman.service.run import StartError
-from steersman.service.tls import TLSFiles
+from steersman.service.server import GrpcServer
+from steersman.service.tls import TLSFiles, channel_credentials
 
 from store import members as membership
 from store.directory import DataDirectory, DirectoryInUse, Recovery
@@ -24,23 +25,25 @@ from store.errors import StoreError
 from store.front import Front
 from store.metrics import StoreMetrics
 from store.raft import proposer as kinds
+from store.raft.courier import Courier
 from store.raft.disk import DiskThread
 from store.raft.engine import Engine, LogApplier, Timing
 from store.raft.files import DataCorrupt
 from store.raft.member import ConsensusMember
+from store.raft.network import Events, PeerNetwork, identify
+from store.raft.sender import SnapshotSender
 from store.raft.snapshots import SnapshotKeeper
-from store.raft.transport import SoleTransport
 from store.replica import Replica
+from store.rpc import peer
+from store.rpc.calls import CallCounts
+from store.rpc.maintenance import Upkeep
+from store.rpc.server import ServiceTable
 from store.settings import Certificates, Endpoint, Settings, SettingsError
 
 log = structlog.get_logger(__name__)
 
-INTRODUCE_AGAIN_S = 1.0
-
-
-def node_of(member: int) -> Node:
-    """PySyncObj's name for a member."""
-    return Node(f"{member:016x}")
+INTRODUCE_AGAIN_S = 0.2
+BACKUP_NAME = "backup.new"
 
 
 class Store:
@@ -55,15 +58,30 @@ class Store:
         history = asyncio.Lock()
         self.replica = Replica(recovery.machine)
         timing = Timing(settings.heartbeat_s, settings.election_s)
-        outbox = SoleTransport()
+        self.network = PeerNetwork(
+            cluster=identity.cluster_id,
+            member=identity.member_id,
+            peer_urls=settings.advertise_peer_urls,
+            credentials=peer_credentials(settings),
+            now=time.monotonic,
+            events=Events(self._connected, self._disconnected, lambda: self.member.tell_removed()),
+        )
+        self.courier = Courier(
+            cluster=identity.cluster_id,
+            member=identity.member_id,
+            link=self.network,
+            clock=time.monotonic,
+            patience=settings.election_s,
+            wake=lambda: None,
+        )
 
         def make_engine(apply: LogApplier) -> Engine:
             return Engine(
-                node_of(identity.member_id),
-                {node_of(voter) for voter in recovery.machine.members.voters() if voter != identity.member_id},
+                identity.member_id,
+                members=lambda: self.replica.machine.members,
                 journal=recovery.journal,
                 applied=max(1, recovery.machine.applied),
-                transport=outbox,
+                transport=self.courier,
                 timing=timing,
                 random=random.random,
                 apply=apply,
@@ -73,12 +91,13 @@ class Store:
             member=identity.member_id,
             replica=self.replica,
             journal=recovery.journal,
-            outbox=outbox,
+            courier=self.courier,
             make_engine=make_engine,
             disk=DiskThread(asyncio.get_running_loop()),
             timing=timing,
             clock=time.monotonic,
             first_batch=random.getrandbits(30) << 32,
+            ask=self.network.ask,
         )
         self.snapshots = SnapshotKeeper(
             replica=self.replica,
@@ -90,15 +109,45 @@ class Store:
             history=history,
             index=recovery.snapshot_index,
         )
-        self.front = Front(settings, identity, self.replica, self.member, history=history, disk_bytes=self.disk_bytes)
+        self._sender = SnapshotSender(self.member, self.network, recovery.snapshot)
+        self.front = Front(
+            settings,
+            identity,
+            self.replica,
+            self.member,
+            history=history,
+            upkeep=Upkeep(disk_bytes=self.disk_bytes, defragment=self._defragment, export=self._export),
+        )
+        self._peer_calls = CallCounts()
+        self._peer_server: GrpcServer | None = None
         self._metrics: list[MetricsServer] = []
         self._introducing: asyncio.Task[None] | None = None
         self.client_ports: list[int] = []
+
+    def _connected(self, member: int) -> None:
+        self.member.engine.connected(member)
+        self.member.wake()
+
+    def _disconnected(self, member: int) -> None:
+        self.member.engine.disconnected(member)
 
     def disk_bytes(self) -> int:
         """Bytes of log and snapshot on the disk."""
         file = self._recovery.snapshot.path
         return self._recovery.wal.size() + (file.stat().st_size if file.exists() else 0)
+
+    async def _defragment(self) -> None:
+        await self.front.scrubber.finished()
+        await self.snapshots.take()
+
+    async def _export(self) -> Path:
+        path = self._recovery.snapshot.path.with_name(f"{BACKUP_NAME}.{random.getrandbits(32):08x}")
+        try:
+            await self.snapshots.export(path)
+        except BaseException:
+            path.unlink(missing_ok=True)
+            raise
+        return path
 
     async def start(self) -> None:
         """Begins to take part and to serve.
@@ -115,6 +164,8 @@ class Store:
             self.client_ports.append(
                 self.front.server.listen(endpoint.address, tls, require_client=settings.client_tls.require_client)
             )
+        if settings.serve_peers:
+            await self._serve_peers()
         self.member.start()
         self.snapshots.start()
         await self.front.start()
@@ -129,6 +180,27 @@ class Store:
             revision=self.replica.machine.keyspace.revision,
         )
 
+    async def _serve_peers(self) -> None:
+        service = peer.Peer(
+            identity=self._recovery.identity,
+            member=self.member,
+            courier=self.courier,
+            network=self.network,
+            keeper=self.front.keeper,
+            file=self._recovery.snapshot,
+            installed=self.snapshots.installed,
+        )
+        table = ServiceTable(self._peer_calls)
+        table.add(peer.SERVICE, service.methods(), service.streams())
+        server = table.server()
+        for url in self.settings.peer_urls:
+            endpoint = Endpoint.parse(url)
+            server.listen(endpoint.address, _tls_files(self.settings.peer_tls) if endpoint.secure else None)
+        self._peer_server = server
+        await server.start()
+        self.member.engine.on_configuration = self.network.configure
+        self.network.configure(self.member.engine.configuration)
+
     def _start_metrics(self) -> None:
         registry = CollectorRegistry()
         registry.register(
@@ -141,6 +213,7 @@ class Store:
                 calls=self.front.calls,
                 quota_bytes=self.settings.quota_bytes,
                 disk_bytes=self.disk_bytes,
+                dropped=self.courier.dropped,
             )
         )
         for url in self.settings.metrics_urls:
@@ -158,33 +231,38 @@ class Store:
             client_urls=self.settings.advertise_client_urls,
         )
         while True:
-            try:
-                await self.member.barrier()
-                known = self.replica.machine.members
-                mine = known.get(attributes.ID) if attributes.ID in known else None
-                if mine and (mine.name, list(mine.clientURLs)) != (attributes.name, list(attributes.client_urls)):
-                    await self.member.propose(kinds.MEMBER_ATTRIBUTES, attributes.SerializeToString())
+            known = self.replica.machine.members
+            mine = known.get(attributes.ID) if attributes.ID in known else None
+            if mine and (mine.name, list(mine.clientURLs)) == (attributes.name, list(attributes.client_urls)):
                 break
+            try:
+                await self.member.propose_as_member(kinds.MEMBER_ATTRIBUTES, attributes.SerializeToString())
             except StoreError as error:
                 log.info("waiting for the cluster", reason=type(error).__name__)
-                await asyncio.sleep(INTRODUCE_AGAIN_S)
+            await asyncio.sleep(INTRODUCE_AGAIN_S)
         await self.front.server.set_serving(True)
 
     async def stop(self) -> None:
-        """Stops serving, then taking part. Everything acknowledged is on the disk."""
+        """Hands leadership over, stops serving, then taking part. Everything acknowledged is on the disk."""
         if self._introducing is not None:
             self._introducing.cancel()
             await asyncio.gather(self._introducing, return_exceptions=True)
+        if not self.member.failed.done():
+            await self.member.leave()
         await self.front.stop()
+        await self._sender.stop()
         await self.snapshots.stop()
         self.member.stop()
+        await self.network.close()
+        if self._peer_server is not None:
+            await self._peer_server.stop(0)
         for server in self._metrics:
             await asyncio.to_thread(server.stop)
         self._directory.close()
 
 
-def open_store(settings: Settings) -> Store:
-    """A member ready to start, from its directory or as a new one. Call it from within the event loop.
+async def open_store(settings: Settings) -> Store:
+    """A member ready to start, from its directory or as a new one.
 
     Raises:
         StartError: the settings or the directory do not allow it; the message says what and where.
@@ -196,20 +274,31 @@ def open_store(settings: Settings) -> Store:
         raise StartError(str(error)) from error
     try:
         if directory.is_new:
-            directory.create(new_identity(settings))
+            directory.create(await new_identity(settings))
         recovery = directory.recover()
     except (DataCorrupt, OSError) as error:
         directory.close()
         raise StartError(str(error)) from error
+    except StartError:
+        directory.close()
+        raise
     return Store(settings, directory, recovery)
 
 
-def new_identity(settings: Settings) -> Identity:
-    """Whose directory it becomes: numbers are computed from addresses, so that all first members agree on them."""
+async def new_identity(settings: Settings) -> Identity:
+    """Whose directory it becomes: a new cluster's, or that of the cluster this member was added to.
+
+    A new cluster's numbers are computed from addresses, so that all first members agree on them.
+
+    Raises:
+        StartError: the cluster that runs cannot be reached, or does not know this member.
+    """
+    if settings.initial_state == "existing":
+        return await _joining_identity(settings)
     token = settings.cluster_token
     members: list[Member] = [
-        Member(ID=membership.member_id(urls, token), name=name, peerURLs=urls)
-        for name, urls in settings.initial_cluster.items()
+        Member(ID=membership.member_id(urls, token), name="", peerURLs=urls)
+        for urls in settings.initial_cluster.values()
     ]
     members.sort(key=lambda member: member.ID)
     mine = membership.member_id(settings.initial_cluster[settings.name], token)
@@ -220,6 +309,39 @@ def new_identity(settings: Settings) -> Identity:
         name=settings.name,
         first_revision=1,
     )
+
+
+async def _joining_identity(settings: Settings) -> Identity:
+    credentials = peer_credentials(settings)
+    mine = set(settings.advertise_peer_urls)
+    others = [url for urls in settings.initial_cluster.values() for url in urls if url not in mine]
+    reasons = []
+    for url in others:
+        try:
+            reply = await identify(url, credentials)
+        except grpc.aio.AioRpcError as error:
+            reasons.append(f"{url}: {error.details()}")
+            continue
+        for member in reply.members:
+            if set(member.peerURLs) == mine:
+                genesis = reply.genesis
+                return Identity(
+                    cluster_id=genesis.cluster_id,
+                    member_id=member.ID,
+                    members=genesis.members,
+                    name=settings.name,
+                    first_revision=genesis.first_revision,
+                )
+        raise StartError(f"the cluster at {url} has no member at {','.join(sorted(mine))}: add it there first")
+    raise StartError(f"no member of the cluster can be reached: {'; '.join(reasons) or '--initial-cluster names none'}")
+
+
+def peer_credentials(settings: Settings) -> grpc.ChannelCredentials | None:
+    """The certificate that this member shows to others; None when they speak plain text."""
+    tls = settings.peer_tls
+    if tls.certificate is None:
+        return None
+    return channel_credentials(tls.authority, tls.certificate, tls.key)
 
 
 def _tls_files(certificates: Certificates) -> TLSFiles:
@@ -234,21 +356,23 @@ def _required(path: Path | None) -> Path:
 
 
 async def run(settings: Settings, stop: asyncio.Event, started: Callable[[Store], None] | None = None) -> None:
-    """Runs a member until `stop` is set.
+    """Runs a member until `stop` is set, or the cluster removes it.
 
     Raises:
         StartError: it cannot start, or cannot go on.
     """
-    store = open_store(settings)
+    store = await open_store(settings)
     try:
         await store.start()
         if started is not None:
             started(store)
         stopping = asyncio.create_task(stop.wait())
-        waited: set[asyncio.Future[Any]] = {stopping, store.member.failed}
+        waited: set[asyncio.Future[Any]] = {stopping, store.member.failed, store.member.removed}
         await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         stopping.cancel()
         if store.member.failed.done():
             raise StartError(f"the member cannot go on: {store.member.failed.exception()}")
+        if store.member.removed.done():
+            log.warning("this member was removed from the cluster")
     finally:
         await store.stop()

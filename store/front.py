@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
 
 from etcd.log_pb2 import Identity
 from steersman.service.server import GrpcServer
@@ -35,7 +34,7 @@ class Front:
         proposer: Proposer,
         *,
         history: asyncio.Lock,
-        disk_bytes: Callable[[], int],
+        upkeep: maintenance.Upkeep,
     ) -> None:
         """Puts the services together; nothing runs before `start`.
 
@@ -45,7 +44,7 @@ class Front:
             replica: what is read from.
             proposer: what changes go through.
             history: held by whoever needs history to stay.
-            disk_bytes: measures what the member takes on its disk.
+            upkeep: what the member can do with its own data.
         """
         self.calls = CallCounts()
         self.hub = WatchHub()
@@ -63,15 +62,16 @@ class Front:
         )
         self.watch = watch.Watch(replica, self.hub, headers, progress_interval_s=settings.progress_interval_s)
         leases = lease.Lease(replica, proposer, self.keeper, headers, lambda: random.getrandbits(62) + 1)
-        upkeep = maintenance.Maintenance(
-            replica, proposer, headers, quota_bytes=settings.quota_bytes, disk_bytes=disk_bytes
+        care = maintenance.Maintenance(
+            replica, proposer, headers, upkeep, quota_bytes=settings.quota_bytes, history=history
         )
+        members = cluster.Cluster(replica, proposer, headers, lambda: random.getrandbits(62))
         table = ServiceTable(self.calls)
         table.add(kv.SERVICE, keys.methods())
         table.add(watch.SERVICE, {}, self.watch.streams())
         table.add(lease.SERVICE, leases.methods(), leases.streams())
-        table.add(cluster.SERVICE, cluster.Cluster(replica, proposer, headers).methods())
-        table.add(maintenance.SERVICE, upkeep.methods())
+        table.add(cluster.SERVICE, members.methods())
+        table.add(maintenance.SERVICE, care.methods(), care.streams())
         self.server: GrpcServer = table.server()
 
     async def start(self) -> None:

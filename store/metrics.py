@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
@@ -28,6 +28,7 @@ class StoreMetrics(Collector):
         calls: CallCounts,
         quota_bytes: int,
         disk_bytes: Callable[[], int],
+        dropped: Mapping[str, int],
     ) -> None:
         self._replica = replica
         self._proposer = proposer
@@ -37,6 +38,7 @@ class StoreMetrics(Collector):
         self._calls = calls
         self._quota_bytes = quota_bytes
         self._disk_bytes = disk_bytes
+        self._dropped = dropped
 
     def collect(self) -> Iterable[Metric]:
         """Reads everything."""
@@ -71,3 +73,7 @@ class StoreMetrics(Collector):
         for labels, count in list(self._calls.counts.items()):
             handled.add_metric(list(labels), count)
         yield handled
+        dropped = CounterMetricFamily("store_peer_messages_dropped", "Messages not believed.", labels=["reason"])
+        for reason, number in list(self._dropped.items()):
+            dropped.add_metric([reason], number)
+        yield dropped

@@ -69,6 +69,7 @@ class Settings:
     client_tls: Certificates = field(default_factory=Certificates)
     peer_tls: Certificates = field(default_factory=Certificates)
     insecure: bool = False
+    serve_peers: bool = False
     heartbeat_s: float = 0.1
     election_s: float = 0.6
     quota_bytes: int = 2 * 1024**3
@@ -93,7 +94,7 @@ class Settings:
         if self.election_s < 3 * self.heartbeat_s:
             raise SettingsError("--election-timeout must be at least three times --heartbeat-interval")
         self._check_access("client", self.client_urls, self.client_tls, plain_on_loopback=True)
-        if len(self.initial_cluster) > 1:
+        if self.serve_peers:
             self._check_access("peer", self.peer_urls, self.peer_tls, plain_on_loopback=self.insecure)
 
     def _check_access(self, kind: str, urls: tuple[str, ...], tls: Certificates, *, plain_on_loopback: bool) -> None:
@@ -102,8 +103,9 @@ class Settings:
             if endpoint.secure and (tls.certificate is None or tls.key is None):
                 prefix = "--peer-" if kind == "peer" else "--"
                 raise SettingsError(f"{url} needs {prefix}cert-file and {prefix}key-file")
-            if tls.require_client and tls.authority is None:
-                raise SettingsError("asking clients for certificates needs --trusted-ca-file")
+            if endpoint.secure and tls.require_client and tls.authority is None:
+                prefix = "--peer-" if kind == "peer" else "--"
+                raise SettingsError(f"asking for certificates at {url} needs {prefix}trusted-ca-file")
             if not endpoint.secure and not (endpoint.is_loopback and plain_on_loopback):
                 raise SettingsError(f"{url} is not encrypted; that is allowed with --insecure, on loopback only")
 

@@ -67,9 +67,9 @@ class LeaseKeeper:
             LeaseNotFound: it is gone, or its end is already proposed.
             NotLeader: only the leader can tell.
         """
-        lease = self._replica.machine.leases.get(identifier)
         if not self._leads:
             raise NotLeader
+        lease = self._replica.machine.leases.get(identifier)
         remaining = self._deadlines.remaining(identifier, self._clock())
         if remaining is None or remaining <= 0:
             raise LeaseNotFound
@@ -83,9 +83,9 @@ class LeaseKeeper:
 
     def remaining(self, identifier: int) -> int:
         """Whole seconds the lease has left. Raises as `keep_alive`."""
-        self._replica.machine.leases.get(identifier)
         if not self._leads:
             raise NotLeader
+        self._replica.machine.leases.get(identifier)
         remaining = self._deadlines.remaining(identifier, self._clock())
         if remaining is None or remaining <= 0:
             raise LeaseNotFound

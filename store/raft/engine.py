@@ -11,11 +11,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from pysyncobj import SyncObj, SyncObjConf
+from etcd.log_pb2 import MembershipChange, SnapshotHead
+from google.protobuf.message import DecodeError
+from pysyncobj import FAIL_REASON, SyncObj, SyncObjConf
+from pysyncobj import syncobj as pysyncobj_module
 from pysyncobj.node import Node
 from pysyncobj.transport import Transport
 
-from store.raft.journal import DurableJournal
+from store.members import Members
+from store.raft.journal import NO_OPERATION, DurableJournal
+from store.raft.wal import Entry
 
 REGULAR = 0
 NO_OP = 1
@@ -24,6 +29,14 @@ MEMBERSHIP = 2
 FOLLOWER = 0
 CANDIDATE = 1
 LEADER = 2
+
+# One message brings about this much; a follower is sent this much before it has to say that it has some of it.
+MESSAGE_BYTES = 1024 * 1024
+WINDOW_ENTRIES = 20_000
+
+
+class LogBroken(Exception):
+    """Another member's messages contradict what this one knows to be agreed on. It must not go on."""
 
 
 class Timing:
@@ -54,6 +67,16 @@ class _NothingToPoll:
         """Returns at once."""
 
 
+def node_of(member: int) -> Node:
+    """PySyncObj's name for a member."""
+    return Node(f"{member:016x}")
+
+
+def member_of(node: Node) -> int:
+    """The member that PySyncObj calls `node`."""
+    return int(node.id, 16)
+
+
 class Engine(SyncObj):  # type: ignore[misc]
     """One member's PySyncObj.
 
@@ -63,9 +86,9 @@ class Engine(SyncObj):  # type: ignore[misc]
 
     def __init__(
         self,
-        member: Node,
-        others: set[Node],
+        member: int,
         *,
+        members: Callable[[], Members],
         journal: DurableJournal,
         applied: int,
         transport: Transport,
@@ -77,7 +100,7 @@ class Engine(SyncObj):  # type: ignore[misc]
 
         Args:
             member: this member.
-            others: the other voters.
+            members: the members as applied; changes that are in the log and not applied yet count on top of them.
             journal: the log, holding at least one entry; from `applied` - 1 on once there is a snapshot.
             applied: index up to which the state machine has seen the log; 1 is the entry every log begins with.
             transport: carries messages; what it is given may only leave after the journal is durable.
@@ -85,11 +108,20 @@ class Engine(SyncObj):  # type: ignore[misc]
             random: draws from [0, 1).
             apply: gets the committed entries.
         """
+        # PySyncObj looks at every attribute while it is made, so what they need has to be there.
         self._timing = timing
         self._random = random
         self._apply = apply
-        # PySyncObj looks at every attribute while it is made, so what they need has to be there.
+        self._members = members
         self._journal = journal
+        self._transport = transport
+        self.member = member
+        self.is_voter = False
+        self._keep_suffix = False
+        self._config_changed = False
+        self._configuration: Members = members()
+        self.on_configuration: Callable[[Members], None] = lambda _members: None
+        self.needs_snapshot: Callable[[int], None] = lambda _member: None
         conf = SyncObjConf(
             autoTick=False,
             # With PySyncObj's own batching a write waits for a heartbeat. We batch, and tell it when to send.
@@ -102,12 +134,11 @@ class Engine(SyncObj):  # type: ignore[misc]
             dynamicMembershipChange=True,
             useFork=False,
             commandsQueueSize=0,
-            # An entry as large as this would be sent in pickled pieces; none can be.
-            appendEntriesBatchSizeBytes=1 << 40,
         )
-        super().__init__(member, others, conf, transport=transport)
+        super().__init__(node_of(member), [], conf, transport=transport)
         self._poller = _NothingToPoll()
         self._adopt(journal, applied)
+        self.reconfigure()
 
     def _adopt(self, journal: DurableJournal, applied: int) -> None:
         """Puts our journal in the place of the one PySyncObj made for itself, with all it restored from that."""
@@ -125,22 +156,91 @@ class Engine(SyncObj):  # type: ignore[misc]
         Everything in the journal must be durable when this is called.
         """
         self._onTick(0.0)
+        self._take_configuration()
 
     def receive(self, sender: Node, message: dict[str, Any]) -> None:
-        """Takes in a message of another member."""
+        """Takes in a message of another member. Raises LogBroken."""
+        if message["type"] == "append_entries" and "entries" in message:
+            message = self._without_known(message)
+        if message["type"] == "next_node_idx" and sender not in self._SyncObj__raftMatchIndex:
+            return
         self._SyncObj__onMessageReceived(sender, message)
+        self._keep_suffix = False
+        self._take_configuration()
+
+    def _without_known(self, message: dict[str, Any]) -> dict[str, Any]:
+        """The message without the entries that are in the journal already.
+
+        PySyncObj cuts its log behind the first entry of each message, and counts as committed what it has not
+        compared. A message that comes late or twice would so remove entries that were acknowledged since.
+        """
+        journal = self._journal
+        first = journal[0][1]
+        previous, previous_term = message["prevLogIdx"], message["prevLogTerm"]
+        entries = message["entries"]
+        known = 0
+        place = previous + 1 - first
+        if place > 0 and previous <= journal[-1][1] and journal[place - 1][2] == previous_term:
+            while (
+                known < len(entries)
+                and place + known < len(journal)
+                and (journal[place + known][2] == entries[known][2])
+            ):
+                known += 1
+        if known:
+            _, previous, previous_term = entries[known - 1]
+            entries = entries[known:]
+        if not entries:
+            self._keep_suffix = True
+        compared = previous + len(entries)
+        return {
+            **message,
+            "prevLogIdx": previous,
+            "prevLogTerm": previous_term,
+            "entries": entries,
+            "commit_index": min(message["commit_index"], compared),
+        }
 
     def submit(self, kind: int, body: bytes, failed: Callable[[Any, int], None]) -> None:
         """Queues a command; `failed(None, reason)` is called if PySyncObj gives it up, `reason` not being 0."""
         self._applyCommand(body, failed, kind)
 
+    def send_entries(self) -> None:
+        """Sends the other members what they lack."""
+        self._SyncObj__sendAppendEntries()
+
+    # -- elections ---------------------------------------------------------------------------------------------
+
+    @property
+    def election_due(self) -> bool:
+        """Whether the leader has been silent for so long that the next tick would start an election."""
+        deadline = self._SyncObj__raftElectionDeadline
+        return self.state != LEADER and bool(deadline < pysyncobj_module.monotonicTime())
+
+    @property
+    def was_asked_to_lead(self) -> bool:
+        """Whether the leader asked this member to take over, and it has not stood for election since."""
+        return bool(self._SyncObj__transferInProgress)
+
     def stand_for_election(self) -> None:
         """Makes the next tick start an election."""
         self._SyncObj__raftElectionDeadline = 0
 
-    def send_entries(self) -> None:
-        """Sends the other members what they lack."""
-        self._SyncObj__sendAppendEntries()
+    def postpone_election(self) -> None:
+        """Waits for the leader once more."""
+        self._SyncObj__raftElectionDeadline = pysyncobj_module.monotonicTime() + self._SyncObj__generateRaftTimeout()
+
+    def step_down(self, term: int) -> None:
+        """Follows in `term`, which another member is in, if that is later than this one's."""
+        if term > self.raftCurrentTerm:
+            self._SyncObj__setCurrentTerm(term, None)
+            self._SyncObj__setState(FOLLOWER)
+            self._SyncObj__raftLeader = None
+            self.postpone_election()
+
+    def would_follow(self, last_index: int, last_term: int) -> bool:
+        """Whether a log that ends so holds at least what this one does."""
+        return (last_term, last_index) >= (self._journal[-1][2], self.last_index)
 
     @property
     def state(self) -> int:
@@ -159,9 +259,14 @@ class Engine(SyncObj):  # type: ignore[misc]
         return int(self._journal[-1][1])
 
     @property
+    def last_term(self) -> int:
+        """Term of the last entry in the log."""
+        return int(self._journal[-1][2])
+
+    @property
     def is_alone(self) -> bool:
         """Whether this member is the only voter."""
-        return not self._SyncObj__otherNodes
+        return self.is_voter and not self._SyncObj__otherNodes
 
     @property
     def leads_with_certainty(self) -> bool:
@@ -171,6 +276,18 @@ class Engine(SyncObj):  # type: ignore[misc]
         noop = self._SyncObj__noopIDx
         return noop is not None and self.raftCommitIndex >= noop
 
+    def has_majority(self, members: set[int]) -> bool:
+        """Whether `members` together with this one are a majority of the voters."""
+        voters = self._SyncObj__otherNodes
+        count = sum(member_of(node) in members for node in voters) + self.is_voter
+        return bool(count > (len(voters) + self.is_voter) / 2)
+
+    def stored_by(self, member: int) -> int:
+        """Index up to which `member` is known to have the log; 0 when that is not known. For the leader."""
+        return int(self._SyncObj__raftMatchIndex.get(node_of(member), 0))
+
+    # -- the log -----------------------------------------------------------------------------------------------
+
     def term_at(self, index: int) -> int:
         """Term of the entry at `index`, which must be in the log."""
         return int(self._journal[index - self._journal[0][1]][2])
@@ -178,6 +295,98 @@ class Engine(SyncObj):  # type: ignore[misc]
     def forget_before(self, index: int) -> None:
         """Drops entries below `index` from memory; a snapshot holds what they did."""
         self._journal.deleteEntriesTo(max(0, index - self._journal[0][1]))
+
+    def install(self, head: SnapshotHead) -> None:
+        """Goes on from a snapshot of the leader that is newer than what was committed here.
+
+        Entries behind it are kept if they follow on it, as they may have been acknowledged.
+        """
+        journal = self._journal
+        place = head.index - journal[0][1]
+        follows = 0 <= place < len(journal) and journal[place][2] == head.term
+        rest = journal[place + 1 :] if follows else []
+        journal.clear()
+        journal.add(NO_OPERATION, head.index - 1, head.previous_term)
+        journal.add(NO_OPERATION, head.index, head.term)
+        for entry in rest:
+            journal.add(*entry)
+        self._SyncObj__raftLastApplied = head.index
+        self._SyncObj__raftCommitIndex = max(self._SyncObj__raftCommitIndex, head.index)
+        journal.setRaftCommitIndex(self._SyncObj__raftCommitIndex)
+        self.reconfigure()
+
+    def snapshot_installed(self, member: int, index: int) -> None:
+        """The follower has everything up to `index`: go on from there. For the leader."""
+        node = node_of(member)
+        if node in self._SyncObj__raftMatchIndex:
+            self._SyncObj__raftMatchIndex[node] = max(self._SyncObj__raftMatchIndex[node], index)
+            self._SyncObj__raftNextIndex[node] = self._SyncObj__raftMatchIndex[node] + 1
+            self._SyncObj__lastResponseTime[node] = pysyncobj_module.monotonicTime()
+
+    # -- members -----------------------------------------------------------------------------------------------
+
+    @property
+    def configuration(self) -> Members:
+        """The members as the log has them, also where that is not committed yet."""
+        return self._configuration
+
+    @property
+    def changes_members(self) -> bool:
+        """Whether a change of members is in the log and not applied."""
+        return bool(self._pending_changes())
+
+    def connected(self, member: int) -> None:
+        """Messages can be sent to `member` from here on; what was sent before may be lost."""
+        node = node_of(member)
+        self._SyncObj__connectedNodes.add(node)
+        matched = self._SyncObj__raftMatchIndex.get(node, 0)
+        if matched:
+            self._SyncObj__raftNextIndex[node] = matched + 1
+
+    def disconnected(self, member: int) -> None:
+        """Messages cannot be sent to `member` any more."""
+        self._SyncObj__connectedNodes.discard(node_of(member))
+
+    def _pending_changes(self) -> list[MembershipChange]:
+        applied = self._SyncObj__raftLastApplied
+        first = self._journal[0][1]
+        changes = []
+        for command, _, _ in self._journal[max(0, applied + 1 - first) :]:
+            if command[0] == MEMBERSHIP:
+                changes.append(MembershipChange.FromString(command[1:]))
+        return changes
+
+    def reconfigure(self) -> None:
+        """Takes the members from what is applied and what is in the log behind that."""
+        current = self._members()
+        members = Members(current.all(), current.removed)
+        for change in self._pending_changes():
+            members.apply(change)
+        self._configuration = members
+        voters = set(members.voters())
+        self.is_voter = self.member in voters
+        others = {node_of(voter) for voter in voters - {self.member}}
+        learners = {node_of(member.ID) for member in members.all() if member.isLearner and self.member != member.ID}
+        now = pysyncobj_module.monotonicTime()
+        for node in others | learners:
+            self._SyncObj__raftNextIndex.setdefault(node, self.last_index + 1)
+            self._SyncObj__raftMatchIndex.setdefault(node, 0)
+            self._SyncObj__lastResponseTime.setdefault(node, now)
+        for gone in set(self._SyncObj__raftMatchIndex) - others - learners:
+            for known in (
+                self._SyncObj__raftNextIndex,
+                self._SyncObj__raftMatchIndex,
+                self._SyncObj__lastResponseTime,
+            ):
+                known.pop(gone, None)
+        self._SyncObj__otherNodes = others
+        self._SyncObj__readonlyNodes = learners
+        self.on_configuration(members)
+
+    def _take_configuration(self) -> None:
+        if self._config_changed:
+            self._config_changed = False
+            self.reconfigure()
 
     # -- what PySyncObj calls ----------------------------------------------------------------------------------
 
@@ -194,11 +403,86 @@ class Engine(SyncObj):  # type: ignore[misc]
             self._SyncObj__raftLastApplied = index
             for waiting_term, callback in waiting:
                 if waiting_term != term:
-                    callback(None, 3)
+                    callback(None, FAIL_REASON.DISCARDED)
         return False
+
+    def _SyncObj__sendAppendEntries(self) -> None:
+        self._SyncObj__newAppendEntriesTime = pysyncobj_module.monotonicTime() + self._timing.heartbeat
+        for node in self._SyncObj__otherNodes | self._SyncObj__readonlyNodes:
+            if node in self._SyncObj__connectedNodes:
+                self._send_to(node)
+
+    def _send_to(self, node: Node) -> None:
+        journal = self._journal
+        first, last = journal[0][1], self.last_index
+        following: int = self._SyncObj__raftNextIndex[node]
+        message: dict[str, Any] = {
+            "type": "append_entries",
+            "term": self._SyncObj__raftCurrentTerm,
+            "commit_index": self._SyncObj__raftCommitIndex,
+        }
+        if following <= first:
+            self._transport.send(node, message)
+            self.needs_snapshot(member_of(node))
+            return
+        window = self._SyncObj__raftMatchIndex[node] + WINDOW_ENTRIES
+        while True:
+            place = following - first
+            entries: list[Entry] = []
+            size = 0
+            while place < len(journal) and size < MESSAGE_BYTES and following + len(entries) <= window:
+                entries.append(journal[place])
+                size += len(journal[place][0])
+                place += 1
+            self._transport.send(
+                node,
+                {
+                    **message,
+                    "prevLogIdx": following - 1,
+                    "prevLogTerm": journal[following - 1 - first][2],
+                    "entries": entries,
+                },
+            )
+            following += len(entries)
+            self._SyncObj__raftNextIndex[node] = following
+            if not entries or following > last:
+                return
+
+    def _SyncObj__deleteEntriesFrom(self, fromIDx: int) -> None:
+        if self._keep_suffix:
+            return
+        if fromIDx <= self._SyncObj__raftLastApplied:
+            raise LogBroken(
+                f"a leader wants entry {fromIDx} replaced, and entries up to {self._SyncObj__raftLastApplied} are "
+                "applied here"
+            )
+        self._config_changed = True
+        self._journal.deleteEntriesFrom(fromIDx - self._journal[0][1])
 
     def _SyncObj__tryLogCompaction(self) -> None:
         """Snapshots are the business of `store.raft.snapshots`."""
 
-    def _SyncObj__parseChangeClusterRequest(self, command: bytes) -> Any:
-        return None
+    def _SyncObj__parseChangeClusterRequest(self, command: bytes) -> MembershipChange | None:
+        if command[0] != MEMBERSHIP:
+            return None
+        try:
+            return MembershipChange.FromString(command[1:])
+        except DecodeError:
+            return None
+
+    def _SyncObj__changeCluster(self, request: MembershipChange) -> bool:
+        # One change at a time, and none before this leader knows what was committed before it.
+        if not self.leads_with_certainty or self.changes_members:
+            return False
+        self._config_changed = True
+        return True
+
+    def _SyncObj__doChangeCluster(self, request: MembershipChange, reverse: bool = False) -> bool:
+        self._config_changed = True
+        return True
+
+    def _SyncObj__loadDumpFile(self, clearJournal: bool) -> None:
+        raise LogBroken("PySyncObj's own dumps are not used")
+
+    def _SyncObj__doApplyCommand(self, command: bytes) -> None:
+        raise LogBroken("PySyncObj's own commands are not used")

@@ -1,38 +1,47 @@
 """One member of the cluster: drives PySyncObj from the event loop, and is the Proposer of everything above.
 
 The loop of a member is `_cycle`: take in what arrived and what is proposed, let PySyncObj tick, make the journal
-durable, then let the messages out. Everything proposed in one turn of the event loop shares one log entry and one
-sync of the disk.
+durable, then let the messages out. Everything proposed while the disk is at work shares the next log entry and the
+next sync.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
-from collections.abc import Callable
+import heapq
+import itertools
+from collections.abc import Awaitable, Callable
 
 import structlog
-from etcd.log_pb2 import Batch, MembershipChange
+from etcd.log_pb2 import Batch, MembershipChange, SnapshotHead
+from etcd.peer_pb2 import Answer, Question
+from etcd.rpc_pb2 import MemberListResponse
 from google.protobuf.message import DecodeError
 from pysyncobj import FAIL_REASON
 
+from store import errors
 from store.errors import (
     BadTransferee,
     LeaderChanged,
+    LearnerNotReady,
+    NotEnoughStartedMembers,
     NotLeader,
+    NotSupportedForLearner,
     RequestTimeout,
     Stopped,
     StoreError,
     TooManyRequests,
 )
-from store.machine import Outcome
+from store.machine import Outcome, StateMachine
+from store.members import Members
 from store.mvcc.version import varint
 from store.raft import engine as raft
+from store.raft.courier import Courier
 from store.raft.disk import Disk
-from store.raft.engine import Engine, Timing
+from store.raft.engine import Engine, Timing, member_of, node_of
 from store.raft.journal import DurableJournal
 from store.raft.proposer import Status
-from store.raft.transport import Outbox
 from store.replica import Replica
 
 log = structlog.get_logger(__name__)
@@ -41,6 +50,8 @@ log = structlog.get_logger(__name__)
 BATCH_BYTES_MAX = 1024 * 1024
 WAITING_MAX = 20_000
 REQUEST_TIMEOUT_S = 7.0
+# A learner may vote when it has this share of the leader's log.
+LEARNER_READY = 0.9
 
 _GAVE_UP: dict[int, type[StoreError]] = {
     FAIL_REASON.QUEUE_FULL: TooManyRequests,
@@ -50,6 +61,8 @@ _GAVE_UP: dict[int, type[StoreError]] = {
     FAIL_REASON.LEADER_CHANGED: LeaderChanged,
     FAIL_REASON.UNKNOWN_OUTCOME: RequestTimeout,
 }
+
+Ask = Callable[[int, Question], Awaitable[Answer]]
 
 
 class _Waiting:
@@ -62,16 +75,15 @@ class _Waiting:
         self.deadline = deadline
 
     def fail(self, error: StoreError) -> None:
-        for future in self.futures:
-            if not future.done():
-                future.set_exception(error)
+        _fail(self.futures, error)
 
 
 class ConsensusMember:
     """The Proposer over PySyncObj.
 
     `failed` becomes done when the member cannot go on: its disk failed, or it met an entry that it cannot apply. The
-    process then has to end; nothing that was not durable has been acknowledged.
+    process then has to end; nothing that was not durable has been acknowledged. `removed` becomes done when the
+    cluster has removed this member.
     """
 
     def __init__(
@@ -80,12 +92,13 @@ class ConsensusMember:
         member: int,
         replica: Replica,
         journal: DurableJournal,
-        outbox: Outbox,
+        courier: Courier,
         make_engine: Callable[[raft.LogApplier], Engine],
         disk: Disk,
         timing: Timing,
         clock: Callable[[], float],
         first_batch: int,
+        ask: Ask,
     ) -> None:
         """Makes a member that does nothing before `start`.
 
@@ -93,27 +106,40 @@ class ConsensusMember:
             member: its number.
             replica: where committed entries go.
             journal: the engine's journal.
-            outbox: the engine's transport.
+            courier: the engine's transport.
             make_engine: makes the engine, given what applies its entries.
             disk: waits for the journal's syncs.
             timing: the engine's.
             clock: monotonic seconds.
             first_batch: number of the first batch; no earlier start may have used it or one above it that this start
                 may reach.
+            ask: puts a question to another member.
         """
         self._member = member
         self._replica = replica
         self._journal = journal
-        self._outbox = outbox
+        self._courier = courier
         self.engine = make_engine(self._apply)
+        courier.engine = self.engine
+        courier.wake = self.wake
         self._disk = disk
         self._timing = timing
         self._clock = clock
         self._batch = first_batch
+        self._ask = ask
         self._proposed: list[bytes] = []
         self._proposers: list[asyncio.Future[Outcome]] = []
+        self._oldest = 0.0
         self._waiting: dict[int, _Waiting] = {}
+        self._readers: list[asyncio.Future[None]] = []
+        self._confirming: list[tuple[int, int, list[asyncio.Future[None]]]] = []
+        self._barrier: asyncio.Task[None] | None = None
+        self._barrier_running: asyncio.Task[None] | None = None
+        self._behind: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._ties = itertools.count()
         self._listeners: list[Callable[[bool], None]] = []
+        self._changing = asyncio.Lock()
+        self._transferring = False
         self._led = False
         self._scheduled = False
         self._syncing = False
@@ -122,6 +148,7 @@ class ConsensusMember:
         self._timer: asyncio.TimerHandle | None = None
         self._loop = asyncio.get_running_loop()
         self.failed: asyncio.Future[None] = self._loop.create_future()
+        self.removed: asyncio.Future[None] = self._loop.create_future()
 
     # -- the port ----------------------------------------------------------------------------------------------
 
@@ -130,7 +157,7 @@ class ConsensusMember:
         leader = self.engine.leader
         return Status(
             self._member,
-            int(leader.id, 16) if leader is not None else 0,
+            member_of(leader) if leader is not None else 0,
             self.engine.raftCurrentTerm,
             self.engine.raftCommitIndex,
             self._replica.machine.applied,
@@ -142,53 +169,196 @@ class ConsensusMember:
         return int(self.engine.raftCurrentTerm)
 
     async def propose(self, kind: int, request: bytes) -> Outcome:
-        """As the port says."""
+        """As the port says. Raises NotSupportedForLearner at a member that does not vote."""
+        if not self.engine.is_voter:
+            raise NotSupportedForLearner
+        return await self.propose_as_member(kind, request)
+
+    async def propose_as_member(self, kind: int, request: bytes) -> Outcome:
+        """As `propose`, for what a member says for itself, also when it does not vote."""
+        # A `Proposal` inside a `Batch`, put together by hand: the request is already serialised.
+        inner = bytes((kind << 3 | 2,)) + varint(len(request))
+        return await self._propose(b"\x1a" + varint(len(inner) + len(request)) + inner + request)
+
+    def _propose(self, proposal: bytes) -> asyncio.Future[Outcome]:
         if self._stopped:
             raise Stopped
         if len(self._proposers) >= WAITING_MAX:
             raise TooManyRequests
         future: asyncio.Future[Outcome] = self._loop.create_future()
-        # A `Proposal` inside a `Batch`, put together by hand: the request is already serialised.
-        inner = bytes((kind << 3 | 2,)) + varint(len(request))
-        self._proposed.append(b"\x1a" + varint(len(inner) + len(request)) + inner + request)
+        if not self._proposed:
+            self._oldest = self._clock()
+        self._proposed.append(proposal)
         self._proposers.append(future)
         self.wake()
-        return await future
+        return future
 
     async def barrier(self) -> None:
-        """As the port says."""
+        """As the port says. Raises NotSupportedForLearner at a member that does not vote."""
         if self._stopped:
             raise Stopped
+        engine = self.engine
+        if not engine.is_voter:
+            raise NotSupportedForLearner
         # Alone, everything acknowledged was applied here before it was acknowledged.
-        if self.engine.is_alone and self.engine.leads_with_certainty:
+        if engine.is_alone and engine.leads_with_certainty:
             return
-        await self.propose_nothing()
+        deadline = self._clock() + REQUEST_TIMEOUT_S
+        while True:
+            try:
+                if engine.leads_with_certainty:
+                    await self._confirm_leadership()
+                else:
+                    await self._follow_leader()
+                return
+            except (NotLeader, LeaderChanged):
+                if self._clock() > deadline:
+                    raise RequestTimeout from None
+                await asyncio.sleep(self._timing.heartbeat / 2)
 
-    async def propose_nothing(self) -> None:
-        """Has an empty proposal agreed on: when it is applied here, so is everything before it."""
-        future: asyncio.Future[Outcome] = self._loop.create_future()
-        # A proposal without a request: it changes nothing, and its outcome says so.
-        self._proposed.append(b"\x1a\x00")
-        self._proposers.append(future)
+    async def read_index(self) -> int:
+        """Where one has to be to have seen everything acknowledged anywhere before the call. Raises NotLeader."""
+        if not self.engine.leads_with_certainty:
+            raise NotLeader
+        if not self.engine.is_alone:
+            await self._confirm_leadership()
+        return int(self.engine.raftCommitIndex)
+
+    async def _confirm_leadership(self) -> None:
+        """Returns when a majority has confirmed, after the call, that this member leads."""
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._readers.append(future)
         self.wake()
         await future
 
-    async def change_members(self, change: MembershipChange) -> Outcome:
-        """As the port says."""
-        raise NotLeader
+    async def _follow_leader(self) -> None:
+        """Learns from the leader how far to read, and waits until that is applied here.
 
-    async def transfer_leadership(self, target: int) -> None:
+        All who wait while one question is under way share the next.
+        """
+        if self._barrier is None:
+            self._barrier = asyncio.create_task(self._ask_how_far(self._barrier_running))
+        await asyncio.shield(self._barrier)
+
+    async def _ask_how_far(self, previous: asyncio.Task[None] | None) -> None:
+        if previous is not None:
+            await asyncio.wait({previous})
+        self._barrier_running, self._barrier = self._barrier, None
+        answer = await self.ask_leader(Question(read_index=True))
+        if answer.index > self._replica.machine.applied:
+            future: asyncio.Future[None] = self._loop.create_future()
+            heapq.heappush(self._behind, (answer.index, next(self._ties), future))
+            await asyncio.wait_for(future, REQUEST_TIMEOUT_S)
+
+    async def ask_leader(self, question: Question) -> Answer:
         """As the port says."""
-        if not self.status().is_leader:
+        leader = self.engine.leader
+        if leader is None or member_of(leader) == self._member:
             raise NotLeader
-        if target != self._member:
-            raise BadTransferee
+        answer = await self._ask(member_of(leader), question)
+        if answer.refusal:
+            refusal = getattr(errors, answer.refusal, LeaderChanged)
+            raise refusal()
+        return answer
 
     def on_leadership(self, listener: Callable[[bool], None]) -> None:
         """As the port says."""
         self._listeners.append(listener)
         if self._led:
             listener(True)
+
+    # -- members -----------------------------------------------------------------------------------------------
+
+    async def change_members(self, change: MembershipChange) -> Outcome:
+        """As the port says; the leader makes the change, one at a time.
+
+        Raises:
+            MemberExists, PeerURLExists, TooManyLearners, MemberNotFound, MemberNotLearner: see there.
+            LearnerNotReady: the learner to promote lacks too much of the log.
+            NotEnoughStartedMembers: the change could leave the cluster without a majority.
+        """
+        if not self.engine.leads_with_certainty:
+            return await self._change_by_leader(change)
+        async with self._changing:
+            self._check_change(change)
+            if change.kind == MembershipChange.REMOVE and self._member == change.member.ID:
+                await self._hand_over()
+                return await self._change_by_leader(change)
+            change.origin, change.number = self._member, self._batch
+            self._batch += 1
+            future: asyncio.Future[Outcome] = self._loop.create_future()
+            self._waiting[change.number] = _Waiting([future], self._clock() + REQUEST_TIMEOUT_S)
+            failed = functools.partial(self._gave_up, change.number)
+            self.engine.submit(raft.MEMBERSHIP, change.SerializeToString(), failed)
+            self.wake()
+            return await future
+
+    async def _change_by_leader(self, change: MembershipChange) -> Outcome:
+        deadline = self._clock() + REQUEST_TIMEOUT_S
+        while True:
+            try:
+                answer = await self.ask_leader(Question(membership=change))
+                break
+            except NotLeader:
+                if self._clock() > deadline:
+                    raise RequestTimeout from None
+                await asyncio.sleep(self._timing.heartbeat)
+        return Outcome(MemberListResponse(members=answer.members), None, answer.revision)
+
+    def _check_change(self, change: MembershipChange) -> None:
+        members = self._replica.machine.members
+        members.check(change)
+        voters = set(members.voters())
+        if change.kind == MembershipChange.PROMOTE:
+            if self.engine.stored_by(change.member.ID) < LEARNER_READY * self.engine.last_index:
+                raise LearnerNotReady
+            return
+        started = {voter for voter in voters if members.get(voter).name}
+        if change.kind == MembershipChange.ADD_VOTER:
+            # One member that becomes two cannot have a majority of two started ones.
+            if len(voters) > 1 and len(started) < (len(voters) + 1) // 2 + 1:
+                raise NotEnoughStartedMembers
+        elif change.kind == MembershipChange.REMOVE and change.member.ID in voters:
+            rest = voters - {change.member.ID}
+            if not rest or len(started & rest) < len(rest) // 2 + 1:
+                raise NotEnoughStartedMembers
+
+    async def transfer_leadership(self, target: int) -> None:
+        """As the port says."""
+        if self.engine.state != raft.LEADER:
+            raise NotLeader
+        if target == self._member:
+            return
+        if target not in self.engine.configuration.voters():
+            raise BadTransferee
+        deadline = self._clock() + REQUEST_TIMEOUT_S
+        # New proposals wait for the next leader: the target has to have the whole log.
+        self._transferring = True
+        asked = 0.0
+        try:
+            while (leader := self.engine.leader) is None or member_of(leader) != target:
+                now = self._clock()
+                if now > deadline:
+                    raise RequestTimeout
+                if self.engine.state == raft.LEADER and now >= asked and not self._syncing:
+                    self.engine.transferLeadership(node_of(target))
+                    asked = now + self._timing.election
+                self.wake()
+                await asyncio.sleep(self._timing.heartbeat / 5)
+        finally:
+            self._transferring = False
+
+    async def _hand_over(self) -> None:
+        """Makes the voter with the longest log the leader. Raises BadTransferee when there is none."""
+        others = [voter for voter in self.engine.configuration.voters() if voter != self._member]
+        if not others:
+            raise BadTransferee
+        await self.transfer_leadership(max(others, key=self.engine.stored_by))
+
+    def tell_removed(self) -> None:
+        """The cluster says that this member is removed."""
+        if not self.removed.done():
+            self.removed.set_result(None)
 
     # -- running -----------------------------------------------------------------------------------------------
 
@@ -198,6 +368,14 @@ class ConsensusMember:
             self.engine.stand_for_election()
         self._cycle()
         self._on_timer()
+
+    async def leave(self) -> None:
+        """Before a graceful stop: hands leadership over if there is somebody to take it."""
+        if self.engine.state == raft.LEADER and not self.engine.is_alone:
+            try:
+                await asyncio.wait_for(self._hand_over(), self._timing.election * 2)
+            except (StoreError, TimeoutError) as error:
+                log.info("leadership was not handed over", reason=type(error).__name__)
 
     def stop(self) -> None:
         """Ceases to take part; callers that wait get Stopped."""
@@ -224,6 +402,9 @@ class ConsensusMember:
                 break
             del self._waiting[number]
             waiting.fail(RequestTimeout())
+        if self._proposed and now - self._oldest > REQUEST_TIMEOUT_S:
+            proposers, self._proposers, self._proposed = self._proposers, [], []
+            _fail(proposers, RequestTimeout())
         self.wake()
 
     def _cycle(self) -> None:
@@ -234,15 +415,13 @@ class ConsensusMember:
         self._scheduled = False
         if self._syncing or self._stopped or self.failed.done():
             return
-        engine = self.engine
         try:
-            for node, message in self._outbox.take():
-                engine.receive(node, message)
-            if self._proposed:
+            self._courier.receive_all()
+            if self._proposed and self.engine.leader is not None and not self._transferring:
                 self._submit()
             if not self._journal.dirty:
                 self._tick()
-                self._outbox.flush_entries()
+                self._courier.flush_entries()
             # Otherwise what just arrived has to be durable before a tick counts it.
             if self._journal.dirty:
                 self._syncing = True
@@ -255,10 +434,40 @@ class ConsensusMember:
     def _tick(self) -> None:
         engine = self.engine
         last, committed = engine.last_index, engine.raftCommitIndex
+        self._courier.before_tick()
         engine.tick()
-        if engine.state == raft.LEADER and (engine.last_index != last or engine.raftCommitIndex != committed):
-            engine.send_entries()
         self._tell_leadership()
+        if engine.state != raft.LEADER:
+            self._fail_reads()
+            return
+        if self._readers and engine.leads_with_certainty:
+            number = self._courier.next_round()
+            self._confirming.append((number, engine.raftCurrentTerm, self._readers))
+            self._readers = []
+            engine.send_entries()
+        elif engine.last_index != last or engine.raftCommitIndex != committed:
+            engine.send_entries()
+        self._answer_reads()
+
+    def _answer_reads(self) -> None:
+        while self._confirming:
+            number, term, futures = self._confirming[0]
+            if term != self.engine.raftCurrentTerm:
+                _fail(futures, LeaderChanged())
+            elif self._courier.confirmed(number):
+                for future in futures:
+                    if not future.done():
+                        future.set_result(None)
+            else:
+                return
+            self._confirming.pop(0)
+
+    def _fail_reads(self) -> None:
+        if self._readers or self._confirming:
+            for _, _, futures in self._confirming:
+                _fail(futures, LeaderChanged())
+            _fail(self._readers, LeaderChanged())
+            self._confirming, self._readers = [], []
 
     def _synced(self, error: Exception | None) -> None:
         self._syncing = False
@@ -276,15 +485,27 @@ class ConsensusMember:
 
     def _quiet(self) -> None:
         """Everything is durable: messages may leave, and whoever waited for this moment has it."""
-        self._outbox.flush()
+        self._courier.flush()
         while self._when_quiet:
             self._when_quiet.pop()()
 
     def when_quiet(self, action: Callable[[], None]) -> None:
-        """Runs `action` when the journal is not being written, at once if that is now."""
+        """Runs `action` when the journal is not being written, soon."""
         self._when_quiet.append(action)
-        if not self._syncing:
-            self._quiet()
+        self.wake()
+
+    def install(self, head: SnapshotHead, machine: StateMachine) -> bool:
+        """Goes on from the leader's snapshot, which is durable here; False when it is not newer than what is here.
+
+        Only while the journal is not being written (see `when_quiet`).
+        """
+        if head.index <= self.engine.raftCommitIndex:
+            return False
+        self._replica.replace(machine)
+        self.engine.install(head)
+        self._tell_applied()
+        self.wake()
+        return True
 
     def _submit(self) -> None:
         """Turns what was proposed since the last cycle into log entries."""
@@ -309,22 +530,40 @@ class ConsensusMember:
             waiting.fail(_GAVE_UP.get(reason, LeaderChanged)())
 
     def _apply(self, index: int, term: int, kind: int, body: bytes) -> None:
-        if kind != raft.REGULAR:
-            self._replica.skip(index)
-            return
         try:
-            batch = Batch.FromString(body)
+            if kind == raft.REGULAR:
+                batch = Batch.FromString(body)
+                outcomes = self._replica.apply(index, term, batch.proposals)
+                self._resolve(batch.origin, batch.number, outcomes)
+            elif kind == raft.MEMBERSHIP:
+                change = MembershipChange.FromString(body)
+                outcome = self._replica.apply_membership(index, change)
+                self._resolve(change.origin, change.number, [outcome])
+                self._after_membership(self._replica.machine.members)
+            else:
+                self._replica.skip(index)
         except DecodeError as error:
             raise RuntimeError(f"log entry {index} cannot be decoded") from error
-        outcomes = self._replica.apply(index, term, batch.proposals)
-        if batch.origin != self._member:
-            return
-        waiting = self._waiting.pop(batch.number, None)
+        self._tell_applied()
+
+    def _resolve(self, origin: int, number: int, outcomes: list[Outcome]) -> None:
+        waiting = self._waiting.pop(number, None) if origin == self._member else None
         if waiting is None:
             return
         for future, outcome in zip(waiting.futures, outcomes, strict=True):
             if not future.done():
                 future.set_result(outcome)
+
+    def _after_membership(self, members: Members) -> None:
+        if self._member in members.removed:
+            self.tell_removed()
+
+    def _tell_applied(self) -> None:
+        applied = self._replica.machine.applied
+        while self._behind and self._behind[0][0] <= applied:
+            _, _, future = heapq.heappop(self._behind)
+            if not future.done():
+                future.set_result(None)
 
     def _tell_leadership(self) -> None:
         leads = self.engine.leads_with_certainty
@@ -337,13 +576,23 @@ class ConsensusMember:
     def _give_up(self, error: Exception) -> None:
         log.error("the member cannot go on", error=str(error), exc_info=not isinstance(error, OSError))
         self._fail_all(Stopped())
-        self.failed.set_exception(error)
+        if not self.failed.done():
+            self.failed.set_exception(error)
 
     def _fail_all(self, error: StoreError) -> None:
         for waiting in self._waiting.values():
             waiting.fail(error)
         self._waiting.clear()
-        for future in self._proposers:
-            if not future.done():
-                future.set_exception(error)
+        _fail(self._proposers, error)
         self._proposed, self._proposers = [], []
+        _fail([future for _, _, future in self._behind], error)
+        for _, _, futures in self._confirming:
+            _fail(futures, error)
+        _fail(self._readers, error)
+        self._behind, self._confirming, self._readers = [], [], []
+
+
+def _fail(futures: list[asyncio.Future[Outcome]] | list[asyncio.Future[None]], error: StoreError) -> None:
+    for future in futures:
+        if not future.done():
+            future.set_exception(error)

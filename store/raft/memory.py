@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from etcd.log_pb2 import MembershipChange, Proposal
+from etcd.peer_pb2 import Answer, Question
 
-from store.errors import BadTransferee
+from store.errors import BadTransferee, NotLeader
 from store.machine import Outcome
 from store.mvcc.version import field
 from store.raft.proposer import Status
@@ -43,6 +44,10 @@ class MemoryProposer:
         """As the port says."""
         self._index += 1
         return self._replica.apply_membership(self._index, change)
+
+    async def ask_leader(self, question: Question) -> Answer:
+        """As the port says, which has no use for one that always leads."""
+        raise NotLeader
 
     async def transfer_leadership(self, target: int) -> None:
         """As the port says: only to itself."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from etcd.log_pb2 import MembershipChange, Proposal
+from etcd.peer_pb2 import Answer, Question
 
 from store.machine import Outcome
 
@@ -77,6 +78,15 @@ class Proposer(Protocol):
 
     async def change_members(self, change: MembershipChange) -> Outcome:
         """Has a change of members agreed on. Raises as `propose`."""
+        ...
+
+    async def ask_leader(self, question: Question) -> Answer:
+        """Has the leader answer what only it can; for members that do not lead.
+
+        Raises:
+            StoreError: what the leader refuses with.
+            RequestTimeout: there is no leader, or it does not answer.
+        """
         ...
 
     async def transfer_leadership(self, target: int) -> None:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
+from pathlib import Path
 
 import structlog
 from etcd.log_pb2 import SnapshotHead
@@ -90,7 +92,7 @@ class SnapshotKeeper:
             except BaseException:
                 self._file.abandon(descriptor)
                 raise
-            if index < self.index:
+            if index <= self.index:
                 # Meanwhile the leader's snapshot arrived, which is newer.
                 self._file.abandon(descriptor)
                 return
@@ -112,6 +114,25 @@ class SnapshotKeeper:
             else:
                 await asyncio.sleep(0)
         await asyncio.to_thread(write_all, descriptor, b"".join(pieces))
+
+    def installed(self, index: int) -> None:
+        """The leader's snapshot took the place of the one here."""
+        self.index = index
+        self._size = self._file.path.stat().st_size
+
+    async def export(self, path: Path) -> None:
+        """Writes a snapshot of the state as it is now to a file of its own, for a backup. Raises OSError."""
+        async with self._history:
+            machine = self._replica.machine
+            index = machine.applied
+            head = snapshot.head_of(
+                machine, self._cluster_id, self._engine.term_at(index), self._engine.term_at(max(1, index - 1))
+            )
+            descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            try:
+                await self._write(descriptor, machine.keyspace, head)
+            finally:
+                os.close(descriptor)
 
     def let_go(self) -> None:
         """Drops the entries and files that the snapshot stands for. Raises OSError."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeAlias
 
@@ -16,7 +17,22 @@ from store.rpc.errors import describe
 
 UnaryMethod = Callable[[bytes], Awaitable[bytes]]
 Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any]"
-StreamMethod = Callable[[AsyncIterator[bytes], Any], Awaitable[None]]
+StreamMethod = Callable[[AsyncIterator[bytes], Any], Awaitable[bytes | None]]
+
+
+class Shape(enum.Enum):
+    """Which side of a call is a stream."""
+
+    REQUESTS = "requests"
+    RESPONSES = "responses"
+    BOTH = "both"
+
+
+_MAKERS: dict[Shape, Callable[..., Handler]] = {
+    Shape.REQUESTS: grpc.stream_unary_rpc_method_handler,
+    Shape.RESPONSES: grpc.unary_stream_rpc_method_handler,
+    Shape.BOTH: grpc.stream_stream_rpc_method_handler,
+}
 
 _UNREADABLE = (grpc.StatusCode.INTERNAL, "grpc: error unmarshalling request")
 
@@ -41,26 +57,25 @@ def unary(method: UnaryMethod, count: Callable[[str], None]) -> Handler:
     return grpc.unary_unary_rpc_method_handler(handle)
 
 
-def streaming(method: StreamMethod, count: Callable[[str], None], *, requests: bool) -> Handler:
-    """A handler for a method with a stream of responses, and one of requests or a single one."""
+def streaming(method: StreamMethod, count: Callable[[str], None], shape: Shape) -> Handler:
+    """A handler for a method with a stream on one side or both. With `Shape.REQUESTS` it returns the one response."""
 
-    async def handle(request: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> None:
-        incoming = request if requests else _single(request)
+    async def handle(request: Any, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes | None:
+        incoming = _single(request) if shape is Shape.RESPONSES else request
         try:
-            await method(incoming, context)
+            response = await method(incoming, context)
         except StoreError as error:
             refusal = describe(error)
         except DecodeError:
             refusal = _UNREADABLE
         else:
             count("OK")
-            return
+            return response
         count(refusal[0].name)
         await context.abort(*refusal)
+        raise AssertionError("abort raises")
 
-    if requests:
-        return grpc.stream_stream_rpc_method_handler(handle)
-    return grpc.unary_stream_rpc_method_handler(handle)
+    return _MAKERS[shape](handle)
 
 
 async def _single(request: bytes) -> AsyncIterator[bytes]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
+from etcd.peer_pb2 import Question
 from etcd.rpc_pb2 import (
     LeaseGrantRequest,
     LeaseKeepAliveRequest,
@@ -17,7 +18,7 @@ from etcd.rpc_pb2 import (
     LeaseTimeToLiveResponse,
 )
 
-from store.errors import LeaseNotFound
+from store.errors import LeaseNotFound, NotLeader
 from store.lease.keeper import LeaseKeeper
 from store.raft import proposer as kinds
 from store.raft.proposer import Proposer
@@ -76,11 +77,23 @@ class Lease:
         async for raw in requests:
             request = LeaseKeepAliveRequest.FromString(raw)
             try:
-                ttl = await self._keeper.keep_alive(request.ID)
+                ttl = await self._keep(request.ID)
             except LeaseNotFound:
                 ttl = 0
             response = LeaseKeepAliveResponse(ID=request.ID, TTL=ttl)
             await context.write(self._headers.answer(response, self._replica.machine.keyspace.revision))
+
+    async def _keep(self, identifier: int) -> int:
+        try:
+            return await self._keeper.keep_alive(identifier)
+        except NotLeader:
+            return (await self._proposer.ask_leader(Question(keep_alive=identifier))).ttl
+
+    async def _remaining(self, identifier: int) -> int:
+        try:
+            return self._keeper.remaining(identifier)
+        except NotLeader:
+            return (await self._proposer.ask_leader(Question(time_to_live=identifier))).ttl
 
     async def time_to_live(self, raw: bytes) -> bytes:
         """Tells how long a lease has left, and which keys hang on it."""
@@ -90,7 +103,7 @@ class Lease:
         try:
             lease = machine.leases.get(request.ID)
             response = LeaseTimeToLiveResponse(
-                ID=request.ID, TTL=self._keeper.remaining(request.ID), grantedTTL=lease.ttl
+                ID=request.ID, TTL=await self._remaining(request.ID), grantedTTL=lease.ttl
             )
             if request.keys:
                 response.keys.extend(sorted(lease.keys))

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 import grpc
 from steersman.service.server import GrpcServer
 
-from store.rpc.calls import CallCounts, Handler, StreamMethod, UnaryMethod, streaming, unary
+from store.rpc.calls import CallCounts, Handler, Shape, StreamMethod, UnaryMethod, streaming, unary
 
 # Reads of many keys are as large as they are.
 _OPTIONS = [("grpc.max_send_message_length", -1)]
-_SERVER_STREAMS = frozenset({"Snapshot"})
+_SHAPES = {"Snapshot": Shape.RESPONSES, "InstallSnapshot": Shape.REQUESTS}
 
 
 class ServiceTable:
@@ -30,7 +30,7 @@ class ServiceTable:
             handlers[name] = unary(method, self._calls.of(service, name))
         for name, stream in (streams or {}).items():
             count = self._calls.of(service, name)
-            handlers[name] = streaming(stream, count, requests=name not in _SERVER_STREAMS)
+            handlers[name] = streaming(stream, count, _SHAPES.get(name, Shape.BOTH))
 
     def server(self) -> GrpcServer:
         """A server of all of them."""

@@ -26,7 +26,7 @@ async def pair(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         replica = Replica(StateMachine(Members(identity().members)))
         yield MemoryProposer(replica, 1), replica
         return
-    store = open_store(settings(tmp_path))
+    store = await open_store(settings(tmp_path))
     store.member.start()
     try:
         yield store.member, store.replica

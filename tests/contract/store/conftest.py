@@ -14,6 +14,7 @@ from store.machine import StateMachine
 from store.members import Members
 from store.raft.memory import MemoryProposer
 from store.replica import Replica
+from store.rpc.maintenance import Upkeep
 from store.settings import Settings
 from tests.store.client import Client
 from tests.store.running import identity
@@ -33,6 +34,14 @@ def settings(folder: Path) -> Settings:
     )
 
 
+async def no_defragment() -> None:
+    """Nothing in memory needs it."""
+
+
+async def no_export() -> Path:
+    raise OSError("memory has no file")
+
+
 @pytest.fixture(params=["memory", "pysyncobj"])
 async def client(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Client]:
     """A client of a fresh store."""
@@ -46,12 +55,12 @@ async def client(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
             replica,
             MemoryProposer(replica, whose.member_id),
             history=asyncio.Lock(),
-            disk_bytes=lambda: 0,
+            upkeep=Upkeep(disk_bytes=lambda: 0, defragment=no_defragment, export=no_export),
         )
         port = running.server.listen("127.0.0.1:0", None)
         await running.start()
     else:
-        running = open_store(settings(tmp_path))
+        running = await open_store(settings(tmp_path))
         await running.start()
         port = running.client_ports[0]
     made = Client(f"127.0.0.1:{port}")
