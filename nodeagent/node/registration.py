@@ -119,8 +119,8 @@ class NodeKeeper:
             group.create_task(self._keep(), name="status of the node")
 
     def _changed(self, _old: Node | None, new: Node | None) -> None:
-        if new is not None:
-            self.node = new
+        # A Node object that somebody deleted while the machine is alive is made anew.
+        self.node = new
         self._wake.set()
 
     async def _keep(self) -> None:
@@ -135,7 +135,6 @@ class NodeKeeper:
             except (Conflict, AlreadyExists):
                 wait_s = 0.1
             except NotFound:
-                # Somebody deleted the Node object while the machine is alive.
                 await self.register()
             except (ApiError, OSError) as error:
                 log.warning("status of the node not written", error=str(error))

@@ -80,13 +80,18 @@ class Cluster:
     async def start(self) -> None:
         """Starts the agent and waits until pods can run."""
         agent = self.start_without_waiting()
-        await self.until(agent.node.registered.is_set)
+        await self.assign_network()
+        await self.until(agent.node.network_ready.is_set)
+
+    async def assign_network(self) -> None:
+        """Does what the controllers do with a new node."""
+        assert self.agent is not None
+        await self.until(self.agent.node.registered.is_set)
         node = await self.api.nodes.get(NODE)
         if not node.spec.pod_cidr:
             node.spec.pod_cidr = POD_CIDR
             node.spec.pod_cidrs.append(POD_CIDR)
             await self.api.nodes.update(node)
-        await self.until(agent.node.network_ready.is_set)
 
     async def until(self, predicate: Any, timeout_s: float = 15.0) -> Any:
         """As `eventually`, but fails at once when the agent does."""

@@ -15,7 +15,7 @@ from google.protobuf.message import Message
 from steersman import kinds
 from steersman.client import ADDED, BOOKMARK, DELETED, MODIFIED, WatchEvent
 from steersman.clock import to_timestamp
-from steersman.errors import AlreadyExists, Conflict, NotFound
+from steersman.errors import AlreadyExists, Conflict, Expired, NotFound, Unavailable
 
 from nodeagent.pod.plan import grace_of
 
@@ -31,7 +31,21 @@ class MemoryApi:
 
     def __init__(self) -> None:
         self.revision = 0
+        self.away = False
+        """While true every call fails, and watches break."""
         self._clients: dict[str, MemoryClient] = {}
+
+    def check(self) -> None:
+        if self.away:
+            raise Unavailable("the apiserver is away")
+
+    async def go_away(self) -> None:
+        self.away = True
+        for client in self._clients.values():
+            client.break_watches()
+
+    def come_back(self) -> None:
+        self.away = False
 
     def __getattr__(self, plural: str) -> MemoryClient:
         if plural.startswith("_"):
@@ -48,7 +62,11 @@ class MemoryClient:
         self._api = api
         self.kind = kind
         self.objects: dict[tuple[str, str], Any] = {}
-        self._watchers: list[asyncio.Queue[WatchEvent[Any]]] = []
+        self._watchers: list[asyncio.Queue[WatchEvent[Any] | None]] = []
+
+    def break_watches(self) -> None:
+        for queue in self._watchers:
+            queue.put_nowait(None)
 
     def _key(self, name: str, namespace: str) -> tuple[str, str]:
         return ((namespace or "default") if self.kind.namespaced else "", name)
@@ -65,6 +83,7 @@ class MemoryClient:
         return _copy(obj)
 
     async def get(self, name: str, *, namespace: str = "") -> Any:
+        self._api.check()
         try:
             return _copy(self.objects[self._key(name, namespace)])
         except KeyError:
@@ -74,6 +93,7 @@ class MemoryClient:
         return [_copy(each) for each in self.objects.values() if _matches(each, namespace, field_selector)]
 
     async def create(self, obj: Message, **_: Any) -> Any:
+        self._api.check()
         fresh = _copy(obj)
         key = self._key(fresh.metadata.name, fresh.metadata.namespace)
         if key in self.objects:
@@ -85,6 +105,7 @@ class MemoryClient:
         return self._store(key, fresh, ADDED)
 
     def _current(self, obj: Any) -> tuple[tuple[str, str], Any]:
+        self._api.check()
         key = self._key(obj.metadata.name, obj.metadata.namespace)
         current = self.objects.get(key)
         if current is None:
@@ -104,6 +125,7 @@ class MemoryClient:
         return self._store(key, fresh, MODIFIED)
 
     async def apply(self, obj: Any, **_: Any) -> Any:
+        self._api.check()
         key = self._key(obj.metadata.name, obj.metadata.namespace)
         return self._store(key, _copy(obj), MODIFIED if key in self.objects else ADDED)
 
@@ -116,6 +138,7 @@ class MemoryClient:
     async def delete(
         self, name: str, *, namespace: str = "", uid: str | None = None, grace_period_s: int | None = None, **_: Any
     ) -> Any:
+        self._api.check()
         key = self._key(name, namespace)
         current = self.objects.get(key)
         if current is None:
@@ -139,7 +162,11 @@ class MemoryClient:
         resource_version: str = "",
         **_: Any,
     ) -> AsyncIterator[WatchEvent[Any]]:
-        queue: asyncio.Queue[WatchEvent[Any]] = asyncio.Queue()
+        self._api.check()
+        queue: asyncio.Queue[WatchEvent[Any] | None] = asyncio.Queue()
+        if resource_version:
+            # It keeps no history: whoever resumes must read everything again.
+            raise Expired("too old")
         existing = [_copy(each) for each in self.objects.values()]
         self._watchers.append(queue)
         revision = str(self._api.revision)
@@ -150,6 +177,8 @@ class MemoryClient:
             yield WatchEvent(BOOKMARK, None, revision, True)
             while True:
                 event = await queue.get()
+                if event is None:
+                    raise Unavailable("the apiserver went away")
                 if _matches(event.object, namespace, field_selector):
                     yield event
         finally:
