@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from lab import network
-from lab.layout import Lab
+from lab.layout import ROOT, Lab
 
 
 class LabBusy(Exception):
@@ -36,7 +36,7 @@ def locked(lab: Lab) -> Iterator[None]:
             yield
         finally:
             path.unlink(missing_ok=True)
-            for folder in (lab.base, lab.base.parent):
+            for folder in (lab.base, ROOT.parent):
                 # Stays unless it is empty: other labs may live there.
                 with suppress(OSError):
                     folder.rmdir()

@@ -188,7 +188,7 @@ def test_a_namespace_is_emptied_and_goes(cluster: World) -> None:
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "brief"}}
     cluster.steer("apply", "-f", "-", stdin=json.dumps(namespace))
     cluster.steer("apply", "-f", "-", stdin=EXAMPLE.read_text().replace("namespace: default", "namespace: brief"))
-    eventually_sync(lambda: len([p for p in cluster.items("pods", "-n", "brief")]) == 3, 30)
+    eventually_sync(lambda: len(cluster.items("pods", "-n", "brief")) == 3, 30)
     cluster.steer("delete", "namespace", "brief", timeout_s=60)
     assert cluster.run("get", "namespace", "brief").code == 4
     assert cluster.items("pods", "-n", "brief") == []

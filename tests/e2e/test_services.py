@@ -11,7 +11,7 @@ from tests.e2e.world import World
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e]
 
-# machine, identity to call as, gRPC port, metrics port, a service that reflection must list, a metric that must be there
+# machine, identity to call as, gRPC port, metrics port, a service that reflection lists, a metric that is there
 SERVICES = [
     ("control", "apiserver", 2379, 2381, "etcdserverpb.KV", ""),
     ("control", "admin", 6443, 6442, "steersman.core.v1.Pods", "apiserver_calls_total"),
@@ -77,13 +77,13 @@ def test_help_explains_every_flag(service: str) -> None:
     text = subprocess.run(
         [sys.executable, "-m", service, "--help"], capture_output=True, text=True, check=True, env={"COLUMNS": "200"}
     ).stdout
-    flags = [line.strip() for line in text.splitlines() if line.strip().startswith("--")]
-    assert len(flags) > 8
     lines = text.splitlines()
-    for flag in flags:
-        index = next(i for i, line in enumerate(lines) if line.strip() == flag)
-        explained = "  " in flag or lines[index + 1].startswith("      ")
-        assert explained, flag
+    flags = [index for index, line in enumerate(lines) if line.startswith("  -")]
+    assert len(flags) > 8
+    for index in flags:
+        # The explanation stands behind the flag, or on the next line where the flag is long.
+        explained = "  " in lines[index].strip() or lines[index + 1].startswith("      ")
+        assert explained, lines[index]
 
 
 def test_logs_are_json_lines_with_service_and_level(cluster: World) -> None:

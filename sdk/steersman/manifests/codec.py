@@ -373,7 +373,15 @@ def encode_object(message: Message) -> dict[str, Any]:
     return {"apiVersion": kind.api_version, "kind": kind.kind, **encode(message)}
 
 
+@cache
+def _always(descriptor: Descriptor) -> tuple[FieldDescriptor, ...]:
+    """The fields that are written also when they are zero."""
+    return tuple(field for field in descriptor.fields if option(field, annotations_pb2.always))
+
+
 def _encode_into(message: Message, data: dict[str, Any]) -> None:
+    for field in _always(message.DESCRIPTOR):
+        data[field.json_name] = getattr(message, field.name)
     for field, value in message.ListFields():
         if is_map(field):
             value_field = value_of_map(field)
