@@ -24,9 +24,9 @@ class RuntimeFailedError(Exception):
         return self.code == "NOT_FOUND"
 
     @property
-    def unavailable(self) -> bool:
-        """Whether the runtime could not be reached."""
-        return self.code == "UNAVAILABLE"
+    def still_busy(self) -> bool:
+        """Whether the runtime is still working on an earlier call for the same thing; it tells that in words only."""
+        return "failed to reserve" in self.message
 
 
 class ImageError(Exception):
@@ -49,12 +49,14 @@ class StartError(Exception):
     Attributes:
         reason: for its status: "CreateContainerError", "RunContainerError", "PostStartHookError", ...
         message: for people.
+        still_busy: the runtime is still working on an earlier call for the same container.
     """
 
-    def __init__(self, reason: str, message: str) -> None:
+    def __init__(self, reason: str, message: str, *, still_busy: bool = False) -> None:
         super().__init__(message)
         self.reason = reason
         self.message = message
+        self.still_busy = still_busy
 
 
 class VolumeError(Exception):

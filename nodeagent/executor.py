@@ -239,8 +239,9 @@ class Executor:
         try:
             container_id = await self._runtime.create_container(sandbox.id, config, around)
         except RuntimeFailedError as error:
-            self._event(pod, "Warning", "Failed", f"Error: {error.message}", container)
-            raise StartError("CreateContainerError", error.message) from error
+            if not error.still_busy:
+                self._event(pod, "Warning", "Failed", f"Error: {error.message}", container)
+            raise StartError("CreateContainerError", error.message, still_busy=error.still_busy) from error
         self._event(pod, "Normal", "Created", f"Created container: {container.name}", container)
         try:
             await self._runtime.start_container(container_id)

@@ -45,6 +45,7 @@ log = structlog.get_logger(__name__)
 SETTLE_S = 1.0
 CONFIG_RETRY_S = 5.0
 SANDBOX_RETRY_S = 2.0
+BUSY_RETRY_S = 0.3
 SANDBOX_RETRY_MAX_S = 30.0
 
 _SLOW = (plan.CreateSandbox, plan.StartContainer)
@@ -380,6 +381,11 @@ class PodWorker:
         except (PodConfigError, VolumeError) as error:
             self._failed("", "FailedMount", f"MountVolume.SetUp failed: {error}", now)
         except RuntimeFailedError as error:
+            if error.still_busy:
+                # The call of an agent that was killed is still being carried out.
+                retry_at = now + timedelta(seconds=BUSY_RETRY_S)
+                self._problems[""] = Problem("Busy", error.message, now, retry_at)
+                return False
             message = f"Failed to create pod sandbox: {error.message}"
             self._failed("", "FailedCreatePodSandBox", message, now)
         else:
@@ -424,7 +430,8 @@ class PodWorker:
             self._problems[action.name] = Problem("CreateContainerConfigError", str(error), now, retry_at)
         except StartError as error:
             # What was made has ended, and waits as any container that ended; what was not made is tried again later.
-            retry_at = now + timedelta(seconds=CONFIG_RETRY_S) if error.reason == "CreateContainerError" else now
+            delay_s = CONFIG_RETRY_S if error.reason == "CreateContainerError" else 0.0
+            retry_at = now + timedelta(seconds=BUSY_RETRY_S if error.still_busy else delay_s)
             self._problems[action.name] = Problem(error.reason, error.message, now, retry_at)
         except RuntimeFailedError as error:
             retry_at = now + timedelta(seconds=1)

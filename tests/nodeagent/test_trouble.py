@@ -110,7 +110,8 @@ async def test_an_agent_that_is_killed_again_and_again_gets_everything_right_in_
     for name in names:
         await cluster.apply(sleeper(name, more="initContainers: [{name: i, image: 'steersman.local/busybox:1'}],"))
     for _ in range(6):
-        await asyncio.wait([asyncio.create_task(asyncio.Event().wait())], timeout=chance.uniform(0.01, 0.4))
+        # No condition is waited for here: any moment is a good one to die.
+        await asyncio.sleep(chance.uniform(0.01, 0.4))
         await cluster.kill()
         await cluster.start()
     for name in names:
@@ -120,7 +121,9 @@ async def test_an_agent_that_is_killed_again_and_again_gets_everything_right_in_
     for name in names:
         pod = await cluster.pod(name)
         assert pod.status.phase == "Running"
-        assert pod.status.container_statuses[0].restart_count == 0
+        status = pod.status.container_statuses[0]
+        # Nothing that ran was restarted; a start that the agent's death cut off is repeated.
+        assert status.restart_count == 0 or status.last_state.terminated.reason == "StartError", str(status)
 
 
 async def test_an_image_is_fetched_with_the_pod_s_credentials(cluster: Cluster) -> None:
