@@ -23,7 +23,7 @@ from lab.progress import Progress
 
 T = TypeVar("T")
 
-START_DEADLINE_S = 60.0
+START_DEADLINE_S = 30.0
 POLL_S = 0.02
 
 
@@ -140,9 +140,7 @@ async def _nodes_ready(lab: Lab) -> None:
                 await _every_node_ready(api, missing)
         except TimeoutError as error:
             where = ", ".join(sorted(missing)) or "the control plane"
-            raise LabFailed(
-                f"not ready within {START_DEADLINE_S:g} s: {where}; the logs are below {lab.home}"
-            ) from error
+            raise LabFailed(f"not ready within {START_DEADLINE_S:g} s: {where}\n{_last_words(lab)}") from error
 
 
 def _last_words(lab: Lab) -> str:
@@ -151,6 +149,8 @@ def _last_words(lab: Lab) -> str:
     for machine in lab.machines:
         for log in sorted(machine.logs.glob("*.log")):
             text = log.read_text(errors="replace").strip()
+            if log.stem in ("machine", "supervisord"):
+                continue
             lines.append(f"  {machine.name}/{log.stem}: {text.splitlines()[-1][:300] if text else '(nothing)'}")
     return "\n".join(lines)
 
