@@ -84,6 +84,11 @@ class Executor:
         self.cgroups = Cgroups(config.cgroup_root)
         self._resolver: tuple[float, dns.Resolver] | None = None
 
+    @property
+    def allocatable(self) -> Mapping[str, Decimal]:
+        """What the node offers pods, in base units."""
+        return self._node.allocatable
+
     def _event(self, pod: Pod, type_: str, reason: str, message: str, container: Container | None = None) -> None:
         path = ""
         if container is not None:

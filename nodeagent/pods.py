@@ -16,6 +16,8 @@ from nodeagent.cri import events
 from nodeagent.cri.channel import RuntimeChannel
 from nodeagent.cri.runtime import Listed, PodIdentity
 from nodeagent.errors import RuntimeFailedError, VolumeError
+from nodeagent.pod import admission
+from nodeagent.pod.status import Verdict
 from nodeagent.rotation import LogRotation
 from nodeagent.worker import PodWorker, WorkerTools
 
@@ -89,7 +91,7 @@ class Pods:
     def _ensure(self, identity: PodIdentity) -> PodWorker:
         worker = self._workers.get(identity.uid)
         if worker is None:
-            worker = self._workers[identity.uid] = PodWorker(identity, self._tools, self._seen)
+            worker = self._workers[identity.uid] = PodWorker(identity, self._tools, self._seen, self._admit)
             task = asyncio.create_task(worker.run(), name=f"pod {identity.namespace}/{identity.name}")
             self._tasks[identity.uid] = task
             task.add_done_callback(lambda done: self._worker_done(identity, done))
@@ -111,6 +113,14 @@ class Pods:
         for pod in self._informer.list():
             if pod.metadata.uid == identity.uid:
                 self._ensure(identity).update(pod)
+
+    def _admit(self, pod: Pod) -> Verdict | None:
+        others = [
+            worker.pod
+            for uid, worker in self._workers.items()
+            if uid != pod.metadata.uid and worker.admitted and worker.pod is not None and not worker.failed
+        ]
+        return admission.refusal(pod, admission.active(others), self._tools.executor.allocatable)
 
     def _seen(self, uid: str, ids: list[str]) -> None:
         for each in ids:

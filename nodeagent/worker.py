@@ -69,19 +69,29 @@ class WorkerTools:
 class PodWorker:
     """The worker of one pod; `run()` returns when nothing of the pod is left on the node."""
 
-    def __init__(self, identity: PodIdentity, tools: WorkerTools, on_seen: Callable[[str, list[str]], None]) -> None:
+    def __init__(
+        self,
+        identity: PodIdentity,
+        tools: WorkerTools,
+        on_seen: Callable[[str, list[str]], None],
+        admit: Callable[[Pod], Verdict | None],
+    ) -> None:
         """Makes a worker.
 
         Args:
             identity: which pod.
             tools: what all workers share.
             on_seen: told the ids of the pod's sandboxes and containers whenever the worker looked.
+            admit: says why a pod that comes does not fit; None when it does.
         """
         self.identity = identity
         self.runtime = PodRuntime()
         """The pod in the runtime, as last seen."""
         self._tools = tools
         self._on_seen = on_seen
+        self._admit = admit
+        self.admitted = False
+        """Whether the pod counts among those that use the node."""
         self._pod: Pod | None = None
         self._gone = False
         self._known_to_api = False
@@ -106,6 +116,11 @@ class PodWorker:
     def pod(self) -> Pod | None:
         """The pod as last seen; None when only the runtime knows it."""
         return self._pod
+
+    @property
+    def failed(self) -> bool:
+        """Whether the agent has ended the pod for good."""
+        return self._verdict is not None
 
     def update(self, pod: Pod) -> None:
         """The apiserver has this version of the pod."""
@@ -235,6 +250,8 @@ class PodWorker:
                 grace_s = max(1, self._pod.metadata.deletion_grace_period_seconds)
             return Desired(self._pod, Going.GONE, grace_s)
         assert self._pod is not None
+        if not self.admitted:
+            self._consider(self._pod)
         deadline = phase.active_deadline(self._pod)
         live = self._pod.status.phase not in phase.TERMINAL
         if self._verdict is None and live and deadline is not None and now >= deadline:
@@ -242,6 +259,15 @@ class PodWorker:
             self._verdict = Verdict("DeadlineExceeded", message)
             self._tools.recorder.event(self._pod, "Normal", "DeadlineExceeded", message)
         return plan.desired_of(self._pod, self.runtime, now, evicted=self._verdict is not None)
+
+    def _consider(self, pod: Pod) -> None:
+        """Admits the pod, or fails it; one that has begun, or is going anyway, was admitted before."""
+        begun = pod.status.HasField("start_time") or not self.runtime.empty
+        if not begun and not pod.metadata.HasField("deletion_timestamp"):
+            self._verdict = self._admit(pod)
+            if self._verdict is not None:
+                self._tools.recorder.event(pod, "Warning", self._verdict.reason, self._verdict.message)
+        self.admitted = True
 
     def _memory(self, desired: Desired) -> Memory:
         """The worker's memory as the plan may see it; a stop that is now to be faster does not count as under way."""

@@ -23,6 +23,7 @@ from steersman.core.v1.pod_pb2 import (
     PodPortForwardRequest,
     PodPortForwardResponse,
 )
+from steersman.nodeagent.v1 import streams_pb2
 from steersman.service.tls import identity_of
 
 from nodeagent import logs
@@ -38,7 +39,7 @@ from nodeagent.worker import PodWorker
 
 log = structlog.get_logger(__name__)
 
-SERVICE = "steersman.nodeagent.v1.Streams"
+SERVICE: str = streams_pb2.DESCRIPTOR.services_by_name["Streams"].full_name
 APISERVER_USER = "kube-apiserver"
 ADMIN_GROUP = "system:masters"
 DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"

@@ -12,7 +12,18 @@ from steersman.core.v1 import ConfigMap, Pod, Secret
 
 from nodeagent.cgroups import Cgroups, weight_of
 from nodeagent.cri.images import credentials, pull_policy
-from nodeagent.pod import backoff, container_config, dns, env, fields, probes, resources, sandbox_config, volumes_spec
+from nodeagent.pod import (
+    admission,
+    backoff,
+    container_config,
+    dns,
+    env,
+    fields,
+    probes,
+    resources,
+    sandbox_config,
+    volumes_spec,
+)
 from nodeagent.pod.backoff import CrashBackoff
 from nodeagent.pod.errors import MissingKeyError, MissingObjectError, PodConfigError
 from nodeagent.pod.fields import NodeFacts
@@ -141,6 +152,29 @@ def test_cgroups_of_both_versions(tmp_path: object) -> None:
     assert (root / "v2" / parent[1:] / "cpu.weight").read_text() == "39"
     assert (root / "v2/cgroup.subtree_control").read_text() == "+cpu +memory +pids"
     assert (weight_of(2), weight_of(262_144)) == (1, 10_000)
+
+
+ROOM = {"cpu": Decimal(2), "memory": Decimal(4 * 1024**3), "pods": Decimal(3)}
+
+
+def asking(cpu: str, port: int = 0) -> Pod:
+    ports = f"ports: [{{containerPort: 80, hostPort: {port}}}]," if port else ""
+    return pod(f"{{containers: [{{name: a, {ports} resources: {{requests: {{cpu: {cpu}}}}}}}]}}")
+
+
+def test_a_pod_that_does_not_fit_is_refused() -> None:
+    assert admission.refusal(asking("2"), [], ROOM) is None
+    refused = admission.refusal(asking("1500m"), [asking("600m")], ROOM)
+    assert refused is not None
+    assert refused.reason == "OutOfcpu"
+    assert refused.message.endswith("cpu, requested: 1.5, used: 0.6, capacity: 2")
+    refused = admission.refusal(asking("0"), [asking("0")] * 3, ROOM)
+    assert refused is not None
+    assert refused.reason == "OutOfpods"
+    refused = admission.refusal(asking("0", 80), [asking("0", 80)], ROOM)
+    assert refused is not None
+    assert refused.reason == "NodePorts"
+    assert admission.refusal(asking("0", 80), [asking("0", 81)], ROOM) is None
 
 
 # Names and addresses.

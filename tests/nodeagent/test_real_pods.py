@@ -664,3 +664,17 @@ async def test_an_ephemeral_container_sees_the_processes_of_its_target(cluster: 
     await cluster.until(runs)
     log = cluster.agent.folders.log("default", "web", pod.metadata.uid, "look", 0)
     await cluster.until(lambda: "httpd -f" in log.read_text())
+
+
+async def test_a_pod_that_does_not_fit_fails_and_uses_nothing(cluster: Cluster) -> None:
+    await cluster.apply("""
+apiVersion: v1
+kind: Pod
+metadata: {name: large}
+spec:
+  containers:
+  - {name: main, image: "steersman.local/busybox:1", resources: {requests: {cpu: "1000"}}}
+""")
+    pod = await cluster.phase("large", "Failed")
+    assert pod.status.reason == "OutOfcpu"
+    assert cluster.containers() == []
