@@ -1,0 +1,82 @@
+#!/bin/sh
+# A newcomer's machine: a pristine Debian root with nothing but git and Python, a clean clone, and the two commands of
+# the README in it. What somebody installed by hand on this machine is not there, so a missing step of the set-up shows.
+#
+#   sh tools/fresh.sh            make the root, run ./dev up, ./dev down and ./dev test in it, remove it
+#   sh tools/fresh.sh --keep     leave the root behind, to look around in it
+#
+# Only the package managers' settings are taken over from this machine, so that they find their registries.
+set -eu
+cd "$(dirname "$0")/.."
+
+ROOT=$PWD/build/fresh
+KEEP=
+[ "${1:-}" != --keep ] || KEEP=yes
+
+say() { printf 'fresh: %s\n' "$*" >&2; }
+
+if [ "$(id -u)" != 0 ]; then
+    say "error: root rights are needed to make a Debian root"
+    exit 1
+fi
+
+# Mounts are made in a mount namespace of this script's own: whatever happens, they go with it.
+if [ "${STEERSMAN_FRESH:-}" != inside ]; then
+    STEERSMAN_FRESH=inside exec unshare --mount --pid --fork --kill-child --propagation private sh "$0" "$@"
+fi
+
+clean() {
+    [ -n "$KEEP" ] && return
+    for mount in $(awk -v root="$ROOT/" 'index($5, root) == 1 {print $5}' /proc/self/mountinfo | sort -r); do
+        umount -l "$mount" 2>/dev/null || true
+    done
+    # A folder that is still a mount point of something is not ours to empty.
+    if ! awk -v root="$ROOT/" 'index($5, root) == 1 {found = 1} END {exit !found}' /proc/self/mountinfo; then
+        rm -rf "$ROOT"
+    fi
+}
+trap clean EXIT
+trap 'exit 1' INT TERM
+
+rm -rf "$ROOT"
+mkdir -p "$ROOT" build/fresh-cache/apt build/fresh-cache/pip
+say "making a Debian root"
+if ! debootstrap --variant=minbase --include=ca-certificates,git,python3 \
+    --cache-dir="$PWD/build/fresh-cache/apt" bookworm "$ROOT" >build/debootstrap.log 2>&1; then
+    tail -n 20 build/debootstrap.log >&2
+    exit 1
+fi
+
+# The package managers' settings of this machine.
+cp -a /etc/apt/apt.conf.d/. "$ROOT/etc/apt/apt.conf.d/"
+cp /etc/resolv.conf /etc/hosts "$ROOT/etc/"
+for file in /etc/pip.conf /root/.config/pip/pip.conf; do
+    [ ! -e "$file" ] || { mkdir -p "$ROOT$(dirname "$file")"; cp "$file" "$ROOT$file"; }
+done
+[ ! -d /usr/local/share/ca-certificates ] || cp -a /usr/local/share/ca-certificates/. "$ROOT/usr/local/share/ca-certificates/"
+cp /etc/ssl/certs/ca-certificates.crt "$ROOT/etc/ssl/certs/ca-certificates.crt"
+
+mount -t proc proc "$ROOT/proc"
+mount --rbind /sys "$ROOT/sys"
+mount --rbind /dev "$ROOT/dev"
+mount -t tmpfs tmpfs "$ROOT/run"
+mount -t tmpfs tmpfs "$ROOT/tmp"
+mkdir -p "$ROOT/root/.cache/pip" "$ROOT/var/cache/apt/archives"
+mount --bind build/fresh-cache/pip "$ROOT/root/.cache/pip"
+
+git clone -q . "$ROOT/root/steersman"
+
+inside() {
+    env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM="${TERM:-dumb}" \
+        LANG=C.UTF-8 ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
+        ${PIP_INDEX_URL:+PIP_INDEX_URL="$PIP_INDEX_URL"} ${PIP_CERT:+PIP_CERT="$PIP_CERT"} \
+        chroot "$ROOT" sh -euc "cd /root/steersman && $1"
+}
+
+say "./dev up"
+inside './dev up'
+say "./dev down"
+inside './dev down'
+say "./dev test"
+inside './dev test'
+say "both commands work on a fresh machine"
