@@ -24,7 +24,7 @@ def node(
     **extended: str,
 ) -> Node:
     allocatable = {"cpu": cpu, "memory": memory, "pods": pods}
-    allocatable.update({resource.replace("__", "/").replace("_", "."): amount for resource, amount in extended.items()})
+    allocatable.update(extended)
     return codec.decode(
         Node,
         {

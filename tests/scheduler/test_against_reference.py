@@ -250,8 +250,7 @@ def nodes(draw: Any) -> list[Node]:
                         max_size=2,
                     )
                 ),
-                example_com__gpu=draw(st.sampled_from(["0", "2"])),
-                **{"ephemeral-storage": "4Gi"},
+                **{"ephemeral-storage": "4Gi", "example.com/gpu": draw(st.sampled_from(["0", "2"]))},
             )
         )
     return made

@@ -195,7 +195,7 @@ async def test_idle_latency_is_a_few_milliseconds(api: StandIn, scheduler: Runni
             await asyncio.sleep(0)
             assert time.monotonic() - started < 5
         taken.append(time.monotonic() - started)
-    print("pending to bound, ms:", sorted(round(one * 1000, 1) for one in taken))  # noqa: T201
+    print("pending to bound, ms:", sorted(round(one * 1000, 1) for one in taken))
     assert min(taken) < 0.1
 
 
