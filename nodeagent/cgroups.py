@@ -34,9 +34,19 @@ class Cgroups:
 
     def parent_of(self, uid: str, qos: str) -> str:
         """The pod's cgroup, as the runtime is told it."""
+        return f"{self._class(qos)}/pod{uid}"
+
+    def _class(self, qos: str) -> str:
         middle = {GUARANTEED: "", BURSTABLE: "burstable", BEST_EFFORT: "besteffort"}[qos]
-        parts = [self._root, "kubepods", middle, f"pod{uid}"]
-        return "/" + "/".join(part for part in parts if part)
+        return "/" + "/".join(part for part in (self._root, "kubepods", middle) if part)
+
+    def weigh(self, qos: str, shares: int) -> None:
+        """Sets how much CPU all pods of a class get together when it is short; of no effect before the first pod."""
+        path = self._class(qos).strip("/")
+        if self.unified:
+            _write(self._mount / path / "cpu.weight", weight_of(shares))
+        else:
+            _write(self._mount / "cpu" / path / "cpu.shares", shares)
 
     def create(self, parent: str, limits: Limits) -> None:
         """Makes the pod's cgroup with its limits. Idempotent; limits that the kernel refuses are left out."""
@@ -82,5 +92,6 @@ class Cgroups:
 
 
 def _write(path: Path, value: object) -> None:
-    with contextlib.suppress(OSError):
-        path.write_text(str(value))
+    if path.parent.is_dir():
+        with contextlib.suppress(OSError):
+            path.write_text(str(value))

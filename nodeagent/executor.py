@@ -38,6 +38,7 @@ log = structlog.get_logger(__name__)
 
 # Least time that a container gets between the end of its preStop hook and being killed.
 GRACE_AFTER_HOOK_MIN_S = 2
+DEFAULT_RESOLV_CONF = Path("/etc/resolv.conf")
 
 
 @dataclass(frozen=True)
@@ -122,11 +123,14 @@ class Executor:
 
     def _place(self, pod: Pod) -> SandboxPlace:
         metadata = pod.metadata
-        resolver = dns.resolver_of(pod, self._node_resolver(), self._config.cluster_dns, self._config.cluster_domain)
+        node_resolver = self._node_resolver()
+        resolver = dns.resolver_of(pod, node_resolver, self._config.cluster_dns, self._config.cluster_domain)
+        # Without a resolver of its own the runtime copies /etc/resolv.conf, whatever else that says.
+        copied = resolver == node_resolver and self._config.resolv_conf == DEFAULT_RESOLV_CONF
         return SandboxPlace(
             cgroup_parent=self.cgroups.parent_of(metadata.uid, resources.qos_class(pod)),
             log_directory=str(self._folders.logs(metadata.namespace, metadata.name, metadata.uid)),
-            resolver=resolver if resolver != self._node_resolver() else None,
+            resolver=None if copied else resolver,
             node_name=self._config.node_name,
             cluster_domain=self._config.cluster_domain,
         )

@@ -16,7 +16,7 @@ from nodeagent.cri import events
 from nodeagent.cri.channel import RuntimeChannel
 from nodeagent.cri.runtime import Listed, PodIdentity
 from nodeagent.errors import RuntimeFailedError, VolumeError
-from nodeagent.pod import admission
+from nodeagent.pod import admission, quantity, resources
 from nodeagent.pod.status import Verdict
 from nodeagent.rotation import LogRotation
 from nodeagent.worker import PodWorker, WorkerTools
@@ -170,7 +170,16 @@ class Pods:
                     elif uid not in self._listed or self._listed[uid].marks != each.marks:
                         worker.wake()
                 self._listed = listed
+            await asyncio.to_thread(self._weigh, [worker.pod for worker in self._workers.values() if worker.pod])
             await self._tools.clock.sleep(self._tools.config.relist_s)
+
+    def _weigh(self, pods: list[Pod]) -> None:
+        """Lets each class of pods have CPU by what its pods ask for: best effort gets what the others leave."""
+        cgroups = self._tools.executor.cgroups
+        burstable = [each for each in admission.active(pods) if resources.qos_class(each) == resources.BURSTABLE]
+        asked = sum(quantity.milli(resources.pod_request(each, "cpu")) for each in burstable)
+        cgroups.weigh(resources.BURSTABLE, resources.cpu_shares(asked))
+        cgroups.weigh(resources.BEST_EFFORT, resources.CPU_SHARES_MIN)
 
     def _known(self, uid: str) -> bool:
         return any(pod.metadata.uid == uid for pod in self._informer.list())

@@ -269,11 +269,15 @@ def _stops(containers: Iterable[ContainerRecord], grace_s: int, why: str, memory
 
 
 def _stops_of_unwell(pod: Pod, runtime: PodRuntime, memory: Memory) -> tuple[Action, ...]:
-    """Running containers that failed a probe or were made from another specification."""
+    """Containers that failed a probe, were made from another specification, or of which nobody knows what they do."""
     actions: list[Action] = []
     for container in (*pod.spec.init_containers, *pod.spec.containers):
         record = runtime.latest(container.name)
-        if record is None or record.life is not Life.RUNNING or record.id in memory.stopping:
+        if record is None or not record.alive or record.id in memory.stopping:
+            continue
+        if record.life is Life.UNKNOWN:
+            why = f"Container {container.name} is in an unknown state, will be restarted"
+            actions.append(StopContainer(record.id, record.name, grace_of(pod), why))
             continue
         health = memory.health.get(record.id)
         if record.spec_hash and record.spec_hash != labels.container_hash(container):

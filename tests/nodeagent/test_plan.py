@@ -149,6 +149,12 @@ def test_a_failed_probe_stops_the_container_with_the_probe_s_grace() -> None:
     assert made(probed, is_, being_stopped).actions == ()
 
 
+def test_a_container_of_which_nobody_knows_what_it_does_is_stopped() -> None:
+    [stop] = made(ONE, runtime(sandbox(), container("a", "unknown"))).actions
+    assert isinstance(stop, StopContainer)
+    assert "unknown state" in stop.why
+
+
 def test_a_changed_image_replaces_the_container() -> None:
     is_ = runtime(sandbox(), container("a", of=ONE))
     assert made(ONE, is_).actions == ()

@@ -338,7 +338,7 @@ spec:
   containers:
   - name: main
     image: steersman.local/busybox:1
-    command: [sh, -c, "sleep 0.3; tail /dev/zero"]
+    command: [sh, -c, "while [ ! -e /tmp/go ]; do sleep 0.05; done; tail /dev/zero"]
     resources: {requests: {cpu: 100m}, limits: {memory: 24Mi, cpu: 500m}}
 """)
     pod = await cluster.phase("greedy", "Running")
@@ -349,6 +349,9 @@ spec:
     assert Path(f"/sys/fs/cgroup/memory{path}/memory.limit_in_bytes").read_text().strip() == str(24 * 1024 * 1024)
     assert Path(f"/sys/fs/cgroup/cpu{path}/cpu.cfs_quota_us").read_text().strip() == "50000"
     assert Path(f"/sys/fs/cgroup/cpu{path}/cpu.shares").read_text().strip() == "102"
+    together = Path(f"/sys/fs/cgroup/cpu{cluster.machine.cgroup_root}/kubepods/burstable/cpu.shares")
+    await cluster.until(lambda: together.read_text().strip() == "102")
+    await cluster.exec("greedy", "touch", "/tmp/go")
     pod = await cluster.phase("greedy", "Failed", 30)
     assert pod.status.container_statuses[0].state.terminated.reason == "OOMKilled"
 
