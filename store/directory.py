@@ -12,7 +12,7 @@ from etcd.log_pb2 import Identity, SnapshotHead
 from store.machine import StateMachine
 from store.members import Members
 from store.raft.files import DataCorrupt
-from store.raft.journal import NO_OPERATION, DurableJournal
+from store.raft.journal import NO_OPERATION, STAND_IN, DurableJournal
 from store.raft.snapshot import SnapshotFile
 from store.raft.wal import Entry, WriteAheadLog
 
@@ -113,8 +113,8 @@ def assemble(entries: list[Entry], head: SnapshotHead | None, folder: Path) -> t
             raise DataCorrupt(folder / "wal", 0, f"the log begins at entry {entries[0][1]}, and there is no snapshot")
         return entries, True
     base: list[Entry] = [
-        (NO_OPERATION, head.index - 1, head.previous_term),
-        (NO_OPERATION, head.index, head.term),
+        (STAND_IN, head.index - 1, head.previous_term),
+        (STAND_IN, head.index, head.term),
     ]
     if not entries or entries[-1][1] < head.index:
         return base, False

@@ -8,6 +8,7 @@ still has all of them.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -19,7 +20,7 @@ from pysyncobj.node import Node
 from pysyncobj.transport import Transport
 
 from store.members import Members
-from store.raft.journal import NO_OPERATION, DurableJournal
+from store.raft.journal import STAND_IN, DurableJournal
 from store.raft.wal import Entry
 
 REGULAR = 0
@@ -69,12 +70,12 @@ class _NothingToPoll:
 
 def node_of(member: int) -> Node:
     """PySyncObj's name for a member."""
-    return Node(f"{member:016x}")
+    return Node(member)
 
 
 def member_of(node: Node) -> int:
     """The member that PySyncObj calls `node`."""
-    return int(node.id, 16)
+    return int(node.id)
 
 
 class Engine(SyncObj):  # type: ignore[misc]
@@ -136,6 +137,8 @@ class Engine(SyncObj):  # type: ignore[misc]
             commandsQueueSize=0,
         )
         super().__init__(node_of(member), [], conf, transport=transport)
+        # It warns of cuts that `_SyncObj__deleteEntriesFrom` prevents; a cut that is meant raises LogBroken.
+        logging.getLogger("pysyncobj").setLevel(logging.CRITICAL + 1)
         self._poller = _NothingToPoll()
         self._adopt(journal, applied)
         self.reconfigure()
@@ -160,8 +163,12 @@ class Engine(SyncObj):  # type: ignore[misc]
 
     def receive(self, sender: Node, message: dict[str, Any]) -> None:
         """Takes in a message of another member. Raises LogBroken."""
-        if message["type"] == "append_entries" and "entries" in message:
-            message = self._without_known(message)
+        if message["type"] == "append_entries":
+            if "entries" in message:
+                message = self._without_known(message)
+            else:
+                # A beat while a snapshot is on its way. PySyncObj would count as committed what it has not compared.
+                message = {**message, "commit_index": min(message["commit_index"], self.raftCommitIndex)}
         if message["type"] == "next_node_idx" and sender not in self._SyncObj__raftMatchIndex:
             return
         self._SyncObj__onMessageReceived(sender, message)
@@ -306,8 +313,8 @@ class Engine(SyncObj):  # type: ignore[misc]
         follows = 0 <= place < len(journal) and journal[place][2] == head.term
         rest = journal[place + 1 :] if follows else []
         journal.clear()
-        journal.add(NO_OPERATION, head.index - 1, head.previous_term)
-        journal.add(NO_OPERATION, head.index, head.term)
+        journal.add(STAND_IN, head.index - 1, head.previous_term)
+        journal.add(STAND_IN, head.index, head.term)
         for entry in rest:
             journal.add(*entry)
         self._SyncObj__raftLastApplied = head.index
@@ -421,7 +428,7 @@ class Engine(SyncObj):  # type: ignore[misc]
             "term": self._SyncObj__raftCurrentTerm,
             "commit_index": self._SyncObj__raftCommitIndex,
         }
-        if following <= first:
+        if following <= first or (following <= last and journal[following - first][0] == STAND_IN):
             self._transport.send(node, message)
             self.needs_snapshot(member_of(node))
             return

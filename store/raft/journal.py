@@ -14,6 +14,8 @@ from pysyncobj.journal import Journal
 from store.raft.wal import Entry, WriteAheadLog
 
 NO_OPERATION = b"\x01"
+# Stands where a snapshot took the place of an entry: it has the entry's index and term, and is never sent or applied.
+STAND_IN = b"\x7f"
 
 
 class DurableJournal(Journal):  # type: ignore[misc]
@@ -80,19 +82,19 @@ class DurableJournal(Journal):  # type: ignore[misc]
         """The commit index as last noted, at least 1 and within the log."""
         return max(1, min(self._state.commit, self._entries[-1][1])) if self._entries else 1
 
-    def setCurrentTerm(self, term: int, votedForNodeId: str | None) -> None:
+    def setCurrentTerm(self, term: int, votedForNodeId: int | None) -> None:
         """Notes term and vote."""
         self._state.term = term
-        self._state.voted_for = votedForNodeId or ""
+        self._state.voted_for = f"{votedForNodeId:x}" if votedForNodeId is not None else ""
         self._state_changed = True
 
     def getCurrentTerm(self) -> int:
         """The term as last noted."""
         return self._state.term
 
-    def getVotedForNodeId(self) -> str | None:
+    def getVotedForNodeId(self) -> int | None:
         """The vote as last noted."""
-        return self._state.voted_for or None
+        return int(self._state.voted_for, 16) if self._state.voted_for else None
 
     def onOneSecondTimer(self) -> None:
         """Nothing is left for a timer: what must be durable is so at once."""

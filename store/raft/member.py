@@ -238,6 +238,8 @@ class ConsensusMember:
         """
         if self._barrier is None:
             self._barrier = asyncio.create_task(self._ask_how_far(self._barrier_running))
+            # Whoever waited may have gone meanwhile; its failure is then nobody's business.
+            self._barrier.add_done_callback(lambda done: done.cancelled() or done.exception())
         await asyncio.shield(self._barrier)
 
     async def _ask_how_far(self, previous: asyncio.Task[None] | None) -> None:

@@ -129,7 +129,12 @@ def load(path: Path) -> tuple[SnapshotHead, StateMachine]:
         DataCorrupt: it is damaged or not whole.
         OSError: it cannot be read.
     """
-    pieces = list(_pieces(path, path.read_bytes()))
+    return parse(path.read_bytes(), path)
+
+
+def parse(data: bytes, path: Path) -> tuple[SnapshotHead, StateMachine]:
+    """As `load`, of bytes that are said to be from `path`."""
+    pieces = list(_pieces(path, data))
     if len(pieces) < 2:
         raise DataCorrupt(path, 0, "the file is not a whole snapshot")
     piece = pieces[0]

@@ -36,6 +36,27 @@ class Recovered:
     cut_bytes: int = 0
 
 
+def replay(frame: Frame, recovered: Recovered) -> None:
+    """What a frame does to what the frames before it made.
+
+    Raises:
+        ValueError: its entries do not follow on theirs.
+    """
+    entries = recovered.entries
+    if frame.HasField("identity"):
+        recovered.identity = frame.identity
+    if frame.restart:
+        entries.clear()
+    if frame.cut_from and entries:
+        del entries[max(0, frame.cut_from - entries[0][1]) :]
+    for entry in frame.entries:
+        if entries and entry.index != entries[-1][1] + 1:
+            raise ValueError(f"entry {entry.index} follows entry {entries[-1][1]}, which cannot be")
+        entries.append((entry.command, entry.index, entry.term))
+    if frame.HasField("state"):
+        recovered.state = frame.state
+
+
 @dataclass
 class _Segment:
     path: Path
@@ -119,22 +140,12 @@ class WriteAheadLog:
             frame = Frame.FromString(payload)
         except DecodeError as error:
             raise DataCorrupt(segment.path, offset, "the record cannot be decoded") from error
-        entries = recovered.entries
-        if frame.HasField("identity"):
-            recovered.identity = frame.identity
-        if frame.restart:
-            entries.clear()
-        if frame.cut_from and entries:
-            del entries[max(0, frame.cut_from - entries[0][1]) :]
-        for entry in frame.entries:
-            if entries and entry.index != entries[-1][1] + 1:
-                raise DataCorrupt(
-                    segment.path, offset, f"entry {entry.index} follows entry {entries[-1][1]}, which cannot be"
-                )
-            entries.append((entry.command, entry.index, entry.term))
-            segment.last_index = max(segment.last_index, entry.index)
-        if frame.HasField("state"):
-            recovered.state = frame.state
+        try:
+            replay(frame, recovered)
+        except ValueError as error:
+            raise DataCorrupt(segment.path, offset, str(error)) from error
+        if frame.entries:
+            segment.last_index = max(segment.last_index, frame.entries[-1].index)
 
     def _resume(self, segment: _Segment, end: int, size: int) -> None:
         self._descriptor = os.open(segment.path, os.O_WRONLY | os.O_CLOEXEC)

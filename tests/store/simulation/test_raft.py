@@ -1,0 +1,50 @@
+"""Many short, troubled lives of a cluster in virtual time; each is repeated exactly from its seed.
+
+STORE_SEEDS sets how many, STORE_FIRST_SEED where to begin.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+
+import pytest
+from pysyncobj import syncobj
+
+from tests.store.linearizability import is_linearizable
+from tests.store.simulation.loop import VirtualLoop
+from tests.store.simulation.world import World, live
+
+SEEDS = int(os.environ.get("STORE_SEEDS", "60"))
+FIRST = int(os.environ.get("STORE_FIRST_SEED", "1"))
+
+
+def run(seed: int, size: int, seconds: float, monkeypatch: pytest.MonkeyPatch) -> World:
+    loop = VirtualLoop()
+    monkeypatch.setattr(syncobj, "monotonicTime", loop.time)
+    world = World(seed, loop, size)
+    try:
+        loop.run_until_complete(live(world, seconds))
+    finally:
+        loop.close()
+    return world
+
+
+@pytest.fixture(autouse=True)
+def quiet() -> None:
+    logging.getLogger("pysyncobj").setLevel(logging.CRITICAL)
+
+
+def test_promises_hold_through_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    operations = 0
+    for seed in range(FIRST, FIRST + SEEDS):
+        world = run(seed, 3 if seed % 4 else 5, 6.0, monkeypatch)
+        assert is_linearizable(world.history), f"seed {seed}: what clients saw cannot have happened"
+        operations += len(world.history)
+    assert operations > SEEDS * 10
+
+
+def test_a_seed_is_repeated_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    first = run(4711, 3, 4.0, monkeypatch)
+    second = run(4711, 3, 4.0, monkeypatch)
+    assert first.history == second.history and first.applied == second.applied
