@@ -25,15 +25,15 @@ if [ "${STEERSMAN_FRESH:-}" != inside ]; then
     STEERSMAN_FRESH=inside exec unshare --mount --pid --fork --kill-child --propagation private sh "$0" "$@"
 fi
 
+mounts() { awk -v root="$ROOT" '$5 == root || index($5, root "/") == 1 {print $5}' /proc/self/mountinfo; }
+
 clean() {
     [ -n "$KEEP" ] && return
-    for mount in $(awk -v root="$ROOT/" 'index($5, root) == 1 {print $5}' /proc/self/mountinfo | sort -r); do
+    for mount in $(mounts | sort -r); do
         umount -l "$mount" 2>/dev/null || true
     done
-    # A folder that is still a mount point of something is not ours to empty.
-    if ! awk -v root="$ROOT/" 'index($5, root) == 1 {found = 1} END {exit !found}' /proc/self/mountinfo; then
-        rm -rf "$ROOT"
-    fi
+    # What is still mounted there is not ours to empty.
+    [ -n "$(mounts)" ] || rm -rf "$ROOT"
 }
 trap clean EXIT
 trap 'exit 1' INT TERM
@@ -56,6 +56,8 @@ done
 [ ! -d /usr/local/share/ca-certificates ] || cp -a /usr/local/share/ca-certificates/. "$ROOT/usr/local/share/ca-certificates/"
 cp /etc/ssl/certs/ca-certificates.crt "$ROOT/etc/ssl/certs/ca-certificates.crt"
 
+# A mount point of its own, as a machine's root is.
+mount --bind "$ROOT" "$ROOT"
 mount -t proc proc "$ROOT/proc"
 mount --rbind /sys "$ROOT/sys"
 mount --rbind /dev "$ROOT/dev"
