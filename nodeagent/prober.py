@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -11,13 +11,16 @@ import structlog
 from steersman.clock import Clock
 from steersman.core.v1.container_pb2 import Container
 from steersman.core.v1.pod_pb2 import Pod
+from steersman.core.v1.probe_pb2 import Probe
 from steersman.events import Recorder
 
-from nodeagent.handlers import Handlers, Target
+from nodeagent.handlers import Answer, Handlers, Target
 from nodeagent.pod import probes
 from nodeagent.pod.probes import Cadence, Health, Purpose, Tally
 
 log = structlog.get_logger(__name__)
+
+EARLY_S = 0.1
 
 
 @dataclass(frozen=True)
@@ -102,8 +105,7 @@ class Prober:
         age_s = (self._clock.now() - probed.started_at).total_seconds()
         if age_s < cadence.initial_delay_s:
             await self._clock.sleep(cadence.initial_delay_s - age_s)
-        while True:
-            answer = await self._handlers.probe(probe.handler, probed.target, cadence.timeout_s)
+        async for answer in self._answers(probed, purpose, probe, cadence):
             if not answer.ok:
                 self._recorder.event(
                     probed.pod,
@@ -120,7 +122,34 @@ class Prober:
                 return
             if purpose is Purpose.STARTUP and tally.verdict:
                 return
-            await self._clock.sleep(cadence.period_s)
+
+    async def _answers(self, probed: Probed, purpose: Purpose, probe: Probe, cadence: Cadence) -> AsyncIterator[Answer]:
+        """Asks once a period and yields each answer.
+
+        A program that has just started rarely listens at the first moment, and need not wait a whole period for that:
+        within the first one it is asked more often, and of those answers only a success counts.
+        """
+        first = True
+        while True:
+            yield await self._handlers.probe(probe.handler, probed.target, cadence.timeout_s)
+            left_s = float(cadence.period_s)
+            if first and purpose is not Purpose.LIVENESS and cadence.success_threshold == 1:
+                delay_s = EARLY_S
+                while delay_s < left_s and not self._has_passed(probed.target.container_id, purpose):
+                    await self._clock.sleep(delay_s)
+                    left_s -= delay_s
+                    delay_s *= 2
+                    answer = await self._handlers.probe(probe.handler, probed.target, cadence.timeout_s)
+                    if answer.ok:
+                        yield answer
+            first = False
+            await self._clock.sleep(left_s)
+
+    def _has_passed(self, container_id: str, purpose: Purpose) -> bool:
+        health = self.health.get(container_id)
+        if health is None:
+            return True
+        return health.started if purpose is Purpose.STARTUP else health.ready
 
     def _settle(self, container_id: str, purpose: Purpose, passing: bool) -> None:
         before = self.health.get(container_id)

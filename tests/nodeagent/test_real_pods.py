@@ -681,3 +681,20 @@ spec:
     pod = await cluster.phase("large", "Failed")
     assert pod.status.reason == "OutOfcpu"
     assert cluster.containers() == []
+
+
+async def test_a_container_that_takes_a_moment_to_listen_is_ready_soon_after(cluster: Cluster) -> None:
+    await cluster.apply("""
+apiVersion: v1
+kind: Pod
+metadata: {name: soon}
+spec:
+  terminationGracePeriodSeconds: 1
+  containers:
+  - name: main
+    image: steersman.local/busybox:1
+    command: [sh, -c, "sleep 0.5; exec httpd -f -p 8080"]
+    startupProbe: {tcpSocket: {port: 8080}}
+    readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 30}
+""")
+    await cluster.ready("soon", 3)
