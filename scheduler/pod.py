@@ -6,6 +6,7 @@ whatever was worked out for one of them holds for the others.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from typing import NamedTuple
@@ -24,6 +25,7 @@ from scheduler.terms import PodChoice, Term, selector_of, term_of, with_keys
 UNSATISFIABLE_REFUSE, UNSATISFIABLE_ANYWAY = "DoNotSchedule", "ScheduleAnyway"
 DEFAULT_SCHEDULER = "default-scheduler"
 NAME_FIELD = "metadata.name"
+_INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 
 
 class PodError(ValueError):
@@ -56,6 +58,9 @@ class Tolerance(NamedTuple):
             return True
         if self.operator in ("", "Equal"):
             return bool(self.key) and self.value == taint.value
+        if self.operator in ("Gt", "Lt") and _INTEGER.fullmatch(self.value) and _INTEGER.fullmatch(taint.value):
+            of_taint, bound = int(taint.value), int(self.value)
+            return of_taint > bound if self.operator == "Gt" else of_taint < bound
         return False
 
 

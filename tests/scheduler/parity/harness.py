@@ -1,7 +1,8 @@
 """Asks one plugin about a small cluster.
 
-The tables beside this file hold cases of Kubernetes' own unit tests (pkg/scheduler/framework/plugins/*/*_test.go): the
-same clusters, the same pods, the same outcome, written down in our form.
+The tables beside this file hold cases of the kinds that Kubernetes' own unit tests have
+(pkg/scheduler/framework/plugins/*/*_test.go), with clusters, pods and outcomes written down in our form. Resources and
+taints are taken from there row by row; the others cover the same ground and follow the same rules.
 """
 
 from __future__ import annotations
