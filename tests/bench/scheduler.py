@@ -1,0 +1,375 @@
+"""Decisions per second: the workloads of kubernetes' scheduler_perf, in one process, without an apiserver.
+
+A decision here is everything from the pod's event to its being assumed on a node: reading the message, the queue, all
+filters and scores over all nodes, and the change of the columns. Confirmations by the watch are timed by themselves.
+
+    build/venv/bin/python -m tests.bench.scheduler [workload ...]
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import random
+import resource
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from steersman.core.v1 import Namespace, Node, Pod, Service
+
+from scheduler.bootstrap import make_schedule
+from scheduler.reasons import Reasons
+from scheduler.schedule import Placement, Refusal, Schedule
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+ZONE, HOST = "topology.kubernetes.io/zone", "kubernetes.io/hostname"
+PEER = "kube-scheduler, floor of its CI"
+LOW, HIGH = 0, 10
+
+Row = dict[str, Any]
+
+
+def node(number: int, zones: int = 0) -> Node:
+    """A node of 4 processors, 32 GiB, 110 pods."""
+    name = f"node-{number}"
+    made = Node(metadata={"name": name, "labels": {HOST: name}})
+    if zones:
+        made.metadata.labels[ZONE] = f"zone{number % zones + 1}"
+    for key, value in (("cpu", "4"), ("memory", "32Gi"), ("pods", "110")):
+        made.status.allocatable[key].value = value
+    return made
+
+
+def template(
+    *, cpu: str = "100m", memory: str = "500Mi", labels: dict[str, str] | None = None, namespace: str = "sched-1"
+) -> Pod:
+    """A pod to make others from."""
+    made = Pod(metadata={"namespace": namespace, "labels": labels or {}})
+    made.spec.scheduler_name = "default-scheduler"
+    container = made.spec.containers.add(name="pause", image="registry.k8s.io/pause:3.10")
+    container.resources.requests["cpu"].value = cpu
+    container.resources.requests["memory"].value = memory
+    return made
+
+
+def made_from(source: Pod, count: int, prefix: str) -> Iterator[Pod]:
+    """So many pods like it, each with a name and a uid of its own."""
+    for number in range(count):
+        pod = Pod()
+        pod.CopyFrom(source)
+        pod.metadata.name = f"{prefix}-{number}"
+        pod.metadata.uid = f"{prefix}-{number}"
+        yield pod
+
+
+@dataclass(frozen=True)
+class Workload:
+    """One workload.
+
+    Attributes:
+        name: what it is called upstream.
+        floor: what kubernetes' CI demands, pods per second; None: nothing.
+        aim: what this project aims at, decisions per second.
+        make: the cluster with the pods that are there already, and the pods to be measured.
+    """
+
+    name: str
+    floor: float | None
+    aim: float
+    make: Callable[[], tuple[Schedule, Iterable[Pod]]]
+
+
+def cluster(nodes: int, zones: int = 0) -> Schedule:
+    """A cluster without pods."""
+    schedule = make_schedule(("default-scheduler",), Reasons(), random.Random(1))
+    for number in range(nodes):
+        schedule.node_changed(None, node(number, zones), 0)
+    return schedule
+
+
+def place(schedule: Schedule, pods: Iterable[Pod]) -> None:
+    """Places pods that are not measured."""
+    for pod in pods:
+        schedule.pod_changed(None, pod, 0)
+        if not isinstance(schedule.attempt(0), Placement):
+            raise RuntimeError(f"{pod.metadata.name} found no place")
+
+
+def basic() -> tuple[Schedule, Iterable[Pod]]:
+    schedule = cluster(5000)
+    place(schedule, made_from(template(), 5000, "init"))
+    return schedule, made_from(template(), 50_000, "pod")
+
+
+def with_term(kind: str, color: str, key: str, *, preferred: bool = False, **more: Any) -> Pod:
+    pod = template(labels={"color": color, "name": "test"})
+    affinity = getattr(pod.spec.affinity, kind)
+    if preferred:
+        weighted = affinity.preferred_during_scheduling_ignored_during_execution.add(weight=1)
+        term = weighted.pod_affinity_term
+    else:
+        term = affinity.required_during_scheduling_ignored_during_execution.add()
+    term.topology_key = key
+    term.label_selector.match_labels["color"] = color
+    if "namespace_selector" in more:
+        term.namespace_selector.match_labels["team"] = more["namespace_selector"]
+    else:
+        term.namespaces.extend(["sched-1", "sched-0"])
+    return pod
+
+
+def affinity() -> tuple[Schedule, Iterable[Pod]]:
+    schedule = cluster(5000, zones=1)
+    pod = with_term("pod_affinity", "blue", ZONE)
+    place(schedule, made_from(pod, 5000, "init"))
+    return schedule, made_from(pod, 5000, "pod")
+
+
+def anti_affinity() -> tuple[Schedule, Iterable[Pod]]:
+    schedule = cluster(5000)
+    pod = with_term("pod_anti_affinity", "green", HOST)
+    place(schedule, made_from(pod, 1000, "init"))
+    return schedule, made_from(pod, 2000, "pod")
+
+
+def preferred(kind: str, color: str) -> Callable[[], tuple[Schedule, Iterable[Pod]]]:
+    def make() -> tuple[Schedule, Iterable[Pod]]:
+        schedule = cluster(5000)
+        pod = with_term(kind, color, HOST, preferred=True)
+        place(schedule, made_from(pod, 5000, "init"))
+        return schedule, made_from(pod, 5000, "pod")
+
+    return make
+
+
+def by_namespace_labels() -> tuple[Schedule, Iterable[Pod]]:
+    schedule = cluster(6000)
+    for number in range(100):
+        namespace = Namespace(metadata={"name": f"init-ns-{number}", "labels": {"team": "devops"}})
+        schedule.namespace_changed(None, namespace, 0)
+    schedule.namespace_changed(None, Namespace(metadata={"name": "sched-1", "labels": {"team": "devops"}}), 0)
+    pod = with_term("pod_anti_affinity", "green", HOST, namespace_selector="devops")
+    for number in range(100):
+        pod.metadata.namespace = f"init-ns-{number}"
+        place(schedule, made_from(pod, 40, f"init-{number}"))
+    pod.metadata.namespace = "sched-1"
+    return schedule, made_from(pod, 2000, "pod")
+
+
+def node_affinity() -> tuple[Schedule, Iterable[Pod]]:
+    schedule = cluster(5000, zones=1)
+    pod = template()
+    wish = pod.spec.affinity.node_affinity.required_during_scheduling_ignored_during_execution
+    wish.node_selector_terms.add().match_expressions.add(key=ZONE, operator="In", values=["zone1", "zone2"])
+    place(schedule, made_from(pod, 5000, "init"))
+    return schedule, made_from(pod, 10_000, "pod")
+
+
+def one_node_each() -> tuple[Schedule, Iterable[Pod]]:
+    schedule = cluster(15_000)
+
+    def pods() -> Iterator[Pod]:
+        for number, pod in enumerate(made_from(template(), 30_000, "pod")):
+            wish = pod.spec.affinity.node_affinity.required_during_scheduling_ignored_during_execution
+            wish.node_selector_terms.add().match_fields.add(
+                key="metadata.name", operator="In", values=[f"node-{number % 15_000}"]
+            )
+            yield pod
+
+    return schedule, pods()
+
+
+def spreading(when: str) -> Callable[[], tuple[Schedule, Iterable[Pod]]]:
+    def make() -> tuple[Schedule, Iterable[Pod]]:
+        schedule = cluster(5000, zones=3)
+        place(schedule, made_from(template(), 5000, "init"))
+        pod = template(labels={"color": "blue"})
+        constraint = pod.spec.topology_spread_constraints.add(max_skew=5, topology_key=ZONE, when_unsatisfiable=when)
+        constraint.label_selector.match_labels["color"] = "blue"
+        return schedule, made_from(pod, 5000, "pod")
+
+    return make
+
+
+def default_spreading() -> tuple[Schedule, Iterable[Pod]]:
+    schedule = cluster(5000, zones=3)
+    service = Service(metadata={"name": "web", "namespace": "sched-1"}, spec={"selector": {"app": "scheduler-perf"}})
+    schedule.service_changed(None, service)
+    pod = template(labels={"app": "scheduler-perf"})
+    place(schedule, made_from(pod, 5000, "init"))
+    return schedule, made_from(pod, 50_000, "pod")
+
+
+def churn() -> tuple[Schedule, Iterable[Pod]]:
+    schedule = cluster(5000)
+
+    def pods() -> Iterator[Pod]:
+        # Upstream recreates a node, a pod and a service each second; here every 500 pods.
+        for number, pod in enumerate(made_from(template(), 10_000, "pod")):
+            if number % 500 == 0:
+                extra = node(5000 + number)
+                schedule.node_changed(None, extra, 0)
+                schedule.node_changed(extra, None, 0)
+                big = next(made_from(template(cpu="10"), 1, f"churn-{number}"))
+                schedule.pod_changed(None, big, 0)
+                schedule.attempt(0)
+                schedule.pod_changed(big, None, 0)
+            yield pod
+
+    return schedule, pods()
+
+
+def preemption(nodes: int) -> Callable[[], tuple[Schedule, Iterable[Pod]]]:
+    def make() -> tuple[Schedule, Iterable[Pod]]:
+        schedule = cluster(nodes)
+        low = template(cpu="900m")
+        low.spec.priority = LOW
+        place(schedule, made_from(low, 4 * nodes, "low"))
+        high = template(cpu="3")
+        high.spec.priority = HIGH
+        return schedule, made_from(high, nodes, "high")
+
+    return make
+
+
+WORKLOADS = (
+    Workload("SchedulingBasic 5000 nodes, 50000 pods", 810, 8000, basic),
+    Workload("PodAffinity 5000", 35, 1000, affinity),
+    Workload("PodAntiAffinity 2000", 60, 2000, anti_affinity),
+    Workload("PreferredPodAffinity 5000", 90, 1000, preferred("pod_affinity", "red")),
+    Workload("PreferredPodAntiAffinity 5000", 90, 1000, preferred("pod_anti_affinity", "yellow")),
+    Workload("PodAntiAffinity by namespace labels 2000", 24, 500, by_namespace_labels),
+    Workload("NodeAffinity 10000", 220, 4000, node_affinity),
+    Workload("TopologySpreading 5000", 460, 4000, spreading("DoNotSchedule")),
+    Workload("PreferredTopologySpreading 5000", 340, 4000, spreading("ScheduleAnyway")),
+    Workload("DefaultTopologySpreading 50000", 160, 4000, default_spreading),
+    Workload("MixedChurn 10000", 710, 4000, churn),
+    Workload("one node each, 15000 nodes, 30000 pods", 1100, 5000, one_node_each),
+    Workload("Preemption 1000 nodes, 1000 pods", None, 500, preemption(1000)),
+    Workload("Preemption 5000 nodes, 5000 pods", None, 500, preemption(5000)),
+)
+
+
+def deciding(schedule: Schedule, pods: Iterable[Pod]) -> list[float]:
+    """Seconds of each decision; a pod that needs preemption is decided on twice, with its victims gone in between."""
+    taken = []
+    for pod in pods:
+        started = time.perf_counter()
+        schedule.pod_changed(None, pod, 0)
+        attempt = schedule.attempt(0)
+        spent = time.perf_counter() - started
+        if isinstance(attempt, Refusal) and attempt.preemption is not None:
+            for victim in attempt.preemption.victims:
+                bound = Pod()
+                bound.CopyFrom(victim.message)
+                schedule.pod_changed(bound, None, 0)
+            started = time.perf_counter()
+            attempt = schedule.attempt(0)
+            spent += time.perf_counter() - started
+        if not isinstance(attempt, Placement):
+            raise RuntimeError(f"{pod.metadata.name} found no place: {attempt}")
+        taken.append(spent)
+    return taken
+
+
+def measured(workload: Workload) -> list[Row]:
+    """The figures of one workload."""
+    schedule, pods = workload.make()
+    gc.collect()
+    gc.freeze()
+    taken = deciding(schedule, pods)
+    gc.unfreeze()
+    rate = len(taken) / sum(taken)
+    ranked = sorted(taken)
+    rows: list[Row] = [
+        {
+            "figure": workload.name,
+            "value": round(rate),
+            "unit": "decisions/s",
+            "aim": workload.aim,
+            "peer": PEER if workload.floor else None,
+            "peer_value": workload.floor,
+            "ratio": round(rate / workload.floor, 1) if workload.floor else None,
+        }
+    ]
+    for name, value in (("p50", statistics.median(ranked)), ("p99", ranked[int(len(ranked) * 0.99)])):
+        rows.append(
+            {
+                "figure": f"{workload.name}: {name}",
+                "value": round(value * 1e6),
+                "unit": "us",
+                "aim": None,
+                "peer": None,
+                "peer_value": None,
+                "ratio": None,
+            }
+        )
+    return rows
+
+
+def events() -> list[Row]:
+    """What one event costs in a full cluster of 5,000 nodes, and the memory that 150,000 pods take."""
+    schedule = cluster(5000)
+    pods = list(made_from(template(cpu="10m", memory="10Mi"), 150_000, "pod"))
+    for pod in pods:
+        schedule.pod_changed(None, pod, 0)
+        schedule.attempt(0)
+    confirmed = []
+    for pod in pods[:20_000]:
+        pod.spec.node_name = schedule.assumed[pod.metadata.uid].node
+        started = time.perf_counter()
+        schedule.pod_changed(None, pod, 0)
+        confirmed.append(time.perf_counter() - started)
+    changed = []
+    for number in range(2000):
+        cordoned = node(number)
+        cordoned.spec.unschedulable = True
+        started = time.perf_counter()
+        schedule.node_changed(None, cordoned, 0)
+        changed.append(time.perf_counter() - started)
+    memory_bytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+    empty = {"peer": None, "peer_value": None, "ratio": None}
+    return [
+        {"figure": "pod event", "value": round(statistics.mean(confirmed) * 1e6), "unit": "us", "aim": 100, **empty},
+        {"figure": "node event", "value": round(statistics.mean(changed) * 1e6), "unit": "us", "aim": 100, **empty},
+        {
+            "figure": "memory with 5000 nodes, 150000 pods",
+            "value": round(memory_bytes / 1e6),
+            "unit": "MB",
+            "aim": 1500,
+            **empty,
+        },
+    ]
+
+
+def run(chosen: Iterable[str] = ()) -> list[Row]:
+    """All figures, or those of the workloads whose names begin so; also written to build/bench/scheduler.json."""
+    wanted = tuple(chosen)
+    rows: list[Row] = []
+    for workload in WORKLOADS:
+        if not wanted or workload.name.startswith(wanted):
+            rows += measured(workload)
+    if not wanted or "events" in wanted:
+        rows += events()
+    if not wanted:
+        folder = ROOT / "build" / "bench"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "scheduler.json").write_text(json.dumps(rows, indent=1))
+    return rows
+
+
+def main() -> None:
+    """Prints the figures."""
+    for row in run(sys.argv[1:]):
+        ratio = f"  {row['ratio']:>6} x {row['peer_value']} ({row['peer']})" if row["ratio"] else ""
+        aim = f"aim {row['aim']}" if row["aim"] else ""
+        print(f"{row['figure']:<48} {row['value']:>9} {row['unit']:<12} {aim:<10}{ratio}")
+
+
+if __name__ == "__main__":
+    main()
