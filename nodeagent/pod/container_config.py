@@ -13,7 +13,7 @@ from steersman.core.v1.security_pb2 import SecurityContext
 from nodeagent.pod import env, labels, resources
 from nodeagent.pod.errors import PodConfigError
 from nodeagent.pod.plan import grace_of
-from nodeagent.pod.sandbox_config import namespaces, seccomp
+from nodeagent.pod.sandbox_config import app_armor, namespaces, seccomp, selinux
 
 TERMINATION_MESSAGE_PATH = "/dev/termination-log"
 
@@ -132,6 +132,12 @@ def _secure(config: cri.ContainerConfig, pod: Pod, context: SecurityContext) -> 
     elif around.HasField("seccomp_profile"):
         profile = around.seccomp_profile
     security.seccomp.CopyFrom(seccomp(profile))
+    for owner in (around, context):
+        # The container's own come last, and win.
+        if owner.HasField("app_armor_profile"):
+            security.apparmor.CopyFrom(app_armor(owner.app_armor_profile))
+        if owner.HasField("se_linux_options"):
+            security.selinux_options.CopyFrom(selinux(owner.se_linux_options))
     if not context.privileged and context.proc_mount != "Unmasked":
         security.masked_paths.extend(MASKED_PATHS)
         security.readonly_paths.extend(READONLY_PATHS)

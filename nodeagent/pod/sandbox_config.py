@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import cri
 from steersman.core.v1.pod_pb2 import Pod
-from steersman.core.v1.security_pb2 import PodSecurityContext, SeccompProfile
+from steersman.core.v1.security_pb2 import AppArmorProfile, PodSecurityContext, SeccompProfile, SELinuxOptions
 
 from nodeagent.pod import labels
 from nodeagent.pod.dns import Resolver
@@ -93,6 +93,8 @@ def build(pod: Pod, attempt: int, place: SandboxPlace) -> cri.PodSandboxConfig:
         each.security_context.privileged for each in (*pod.spec.init_containers, *pod.spec.containers)
     )
     security.seccomp.CopyFrom(_sandbox_seccomp(context))
+    if context.HasField("se_linux_options"):
+        security.selinux_options.CopyFrom(selinux(context.se_linux_options))
     return config
 
 
@@ -116,6 +118,20 @@ def seccomp(profile: SeccompProfile | None) -> cri.SecurityProfile:
     if profile.type == "Localhost":
         return cri.SecurityProfile(profile_type=cri.SecurityProfile.Localhost, localhost_ref=profile.localhost_profile)
     return cri.SecurityProfile(profile_type=cri.SecurityProfile.RuntimeDefault)
+
+
+def app_armor(profile: AppArmorProfile) -> cri.SecurityProfile:
+    """The runtime's form of an AppArmor profile."""
+    if profile.type == "Localhost":
+        return cri.SecurityProfile(profile_type=cri.SecurityProfile.Localhost, localhost_ref=profile.localhost_profile)
+    if profile.type == "Unconfined":
+        return cri.SecurityProfile(profile_type=cri.SecurityProfile.Unconfined)
+    return cri.SecurityProfile(profile_type=cri.SecurityProfile.RuntimeDefault)
+
+
+def selinux(options: SELinuxOptions) -> cri.SELinuxOption:
+    """The runtime's form of an SELinux label."""
+    return cri.SELinuxOption(user=options.user, role=options.role, type=options.type, level=options.level)
 
 
 def namespaces(pod: Pod) -> cri.NamespaceOption:

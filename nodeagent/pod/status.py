@@ -60,9 +60,14 @@ def build(pod: Pod, runtime: PodRuntime, around: Surroundings, now: datetime) ->
     before = pod.status
     status = PodStatus(
         qos_class=before.qos_class or qos_class(pod),
-        nominated_node_name="",
+        nominated_node_name=before.nominated_node_name,
         observed_generation=pod.metadata.generation,
+        # What others write stays as it is.
+        resource_claim_statuses=before.resource_claim_statuses,
+        node_allocatable_resource_claim_statuses=before.node_allocatable_resource_claim_statuses,
     )
+    if before.HasField("extended_resource_claim_status"):
+        status.extended_resource_claim_status.CopyFrom(before.extended_resource_claim_status)
     if before.HasField("start_time"):
         status.start_time.CopyFrom(before.start_time)
     else:

@@ -80,6 +80,7 @@ def write(volume: Path, files: Mapping[str, Payload], now: datetime, *, group: i
     for entry in volume.iterdir():
         if entry.is_symlink() and not entry.name.startswith("..") and entry.name not in tops:
             entry.unlink()
-    if old and old != version:
+    # Only ever a folder of this volume is removed, whatever somebody made the link point to.
+    if old.startswith("..") and "/" not in old and old not in ("..", version):
         shutil.rmtree(volume / old, ignore_errors=True)
     return True

@@ -104,11 +104,17 @@ class Volumes:
         """What the container mounts: its volumes, /etc/hosts and the file of its termination message.
 
         Raises:
-            PodConfigError: it mounts a volume that the pod does not have.
+            PodConfigError: it mounts a volume that the pod does not have, or a block device.
             VolumeError: a part of a volume cannot be used.
         """
         uid = pod.metadata.uid
         result: list[cri.Mount] = []
+        if container.volume_devices:
+            raise PodConfigError(
+                f"container {container.name!r} asks for block devices, which this node does not support"
+            )
+        # A pod must not be able to change what the agent writes to; nobody may write there, as in Kubernetes.
+        readonly = {each.name for each in pod.spec.volumes if is_projection(source_of(each)[0])}
         for index, mount in enumerate(container.volume_mounts):
             if mount.name not in volumes:
                 raise PodConfigError(f"container {container.name!r} mounts volume {mount.name!r}, which is not there")
@@ -124,7 +130,7 @@ class Volumes:
                 cri.Mount(
                     container_path=_absolute(mount),
                     host_path=str(host_path),
-                    readonly=mount.read_only,
+                    readonly=mount.read_only or mount.name in readonly,
                     propagation=_PROPAGATIONS.get(mount.mount_propagation, cri.PROPAGATION_PRIVATE),
                 )
             )

@@ -236,6 +236,20 @@ def test_a_container_s_configuration() -> None:
     assert not found.linux.security_context.masked_paths
 
 
+def test_profiles_of_the_container_go_before_those_of_the_pod() -> None:
+    wanted = pod(
+        "{securityContext: {seccompProfile: {type: RuntimeDefault}, appArmorProfile: {type: Unconfined},"
+        " seLinuxOptions: {type: pod_t}}, containers: [{name: a, securityContext: {"
+        "appArmorProfile: {type: Localhost, localhostProfile: tight}}}]}"
+    )
+    place = container_config.ContainerPlace(0, "sha256:1", {}, [], 1 << 30)
+    found = container_config.build(wanted, wanted.spec.containers[0], place).linux.security_context
+    assert found.seccomp.profile_type == cri.SecurityProfile.RuntimeDefault
+    assert (found.apparmor.profile_type, found.apparmor.localhost_ref) == (cri.SecurityProfile.Localhost, "tight")
+    assert found.selinux_options.type == "pod_t"
+    assert len(found.masked_paths) > 5
+
+
 def test_who_may_run_as_root() -> None:
     strict = pod("{securityContext: {runAsNonRoot: true}, containers: [{name: a}]}")
     container = strict.spec.containers[0]

@@ -46,6 +46,17 @@ def test_a_write_that_broke_off_is_repaired(tmp_path: Path) -> None:
     assert (tmp_path / "a").read_bytes() == b"2"
 
 
+def test_a_link_that_leads_elsewhere_removes_nothing_there(tmp_path: Path) -> None:
+    volume, other = tmp_path / "volume", tmp_path / "other"
+    volume.mkdir()
+    other.mkdir()
+    (other / "precious").touch()
+    (volume / "..data").symlink_to("../other")
+    atomic.write(volume, {"a": Payload(b"1", 0o644)}, NOW)
+    assert (other / "precious").exists()
+    assert (volume / "a").read_bytes() == b"1"
+
+
 # Logs.
 
 

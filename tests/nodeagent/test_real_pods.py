@@ -68,6 +68,7 @@ async def test_a_change_of_a_config_map_reaches_the_files_at_once(cluster: Clust
     await cluster.api.configmaps.update(page)
     await cluster.serves(pod.status.pod_ip, 8080, "/index.html", "changed\n")
     assert "other" not in (await cluster.exec("web", "ls", "/www")).split()
+    assert "Read-only" in await cluster.exec("web", "rm", "/www/..data")
 
 
 async def test_a_killed_container_is_back_within_a_second_and_then_later_each_time(cluster: Cluster) -> None:
