@@ -335,8 +335,9 @@ class Executor:
         Raises:
             VolumeError: something is still in use.
         """
-        await asyncio.to_thread(self.volumes.remove, identity.uid)
-        await asyncio.to_thread(self.volumes.remove_logs, identity.namespace, identity.name, identity.uid)
         for qos in (resources.GUARANTEED, resources.BURSTABLE, resources.BEST_EFFORT):
             await asyncio.to_thread(self.cgroups.remove, self.cgroups.parent_of(identity.uid, qos))
+        await asyncio.to_thread(self.volumes.remove_logs, identity.uid)
+        # The folder goes last: as long as it is there, a search for leftovers finds the pod.
+        await asyncio.to_thread(self.volumes.remove, identity.uid)
         self._objects.forget(identity.uid)

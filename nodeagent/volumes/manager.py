@@ -175,9 +175,10 @@ class Volumes:
             raise VolumeError("*", f"{left[0]} is still mounted")
         shutil.rmtree(folder, ignore_errors=True)
 
-    def remove_logs(self, namespace: str, name: str, uid: str) -> None:
+    def remove_logs(self, uid: str) -> None:
         """Takes the pod's logs away. Idempotent."""
-        shutil.rmtree(self._folders.logs(namespace, name, uid), ignore_errors=True)
+        for folder in self._folders.all_logs.glob(f"*_{uid}"):
+            shutil.rmtree(folder, ignore_errors=True)
 
     def known(self) -> list[str]:
         """Uids of pods that have a folder."""

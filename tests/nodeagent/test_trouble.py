@@ -54,6 +54,14 @@ async def test_a_deletion_while_the_apiserver_is_away_is_carried_out_when_it_is_
     await cluster.until(lambda: cluster.containers() == [])
 
 
+async def test_leftovers_of_a_pod_that_nobody_knows_are_taken_away(cluster: Cluster) -> None:
+    folders = cluster.agent.folders
+    (folders.pod("lost") / "volumes").mkdir(parents=True)
+    folders.logs("default", "web", "lost").mkdir(parents=True)
+    await cluster.until(lambda: not folders.pod("lost").exists())
+    assert not folders.logs("default", "web", "lost").exists()
+
+
 async def test_a_node_without_a_network_says_so_and_its_pods_wait(inside: Machine) -> None:
     cluster = Cluster(inside)
     (inside.base / "cni" / "10-steersman.conflist").unlink(missing_ok=True)
