@@ -48,6 +48,13 @@ def parser() -> argparse.ArgumentParser:
     )
     group.add_argument("--max-txn-ops", type=int, default=128, metavar="N", help="most operations in a transaction")
     group.add_argument(
+        "--snapshot-catchup-entries",
+        type=int,
+        default=5_000,
+        metavar="N",
+        help="log entries kept behind a snapshot, so that members a little behind need no snapshot",
+    )
+    group.add_argument(
         "--watch-progress-notify-interval",
         type=float,
         default=600.0,
@@ -142,6 +149,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         quota_bytes=arguments.quota_backend_bytes or 2 * 1024**3,
         request_bytes_max=arguments.max_request_bytes,
         txn_operations_max=arguments.max_txn_ops,
+        catchup_entries=arguments.snapshot_catchup_entries,
         progress_interval_s=arguments.watch_progress_notify_interval,
     )
 

@@ -108,6 +108,7 @@ class Store:
             cluster_id=identity.cluster_id,
             history=history,
             index=recovery.snapshot_index,
+            entries_kept=settings.catchup_entries,
         )
         self._sender = SnapshotSender(self.member, self.network, recovery.snapshot)
         self.front = Front(

@@ -90,18 +90,25 @@ class Members:
             added.isLearner = change.kind == MembershipChange.ADD_LEARNER
             self._members[member.ID] = added
         elif change.kind == MembershipChange.PROMOTE:
-            self._members[member.ID].isLearner = False
+            self._replace(member.ID).isLearner = False
         elif change.kind == MembershipChange.UPDATE:
-            self._members[member.ID].peerURLs[:] = member.peerURLs
+            self._replace(member.ID).peerURLs[:] = member.peerURLs
         else:
             del self._members[member.ID]
             self.removed.add(member.ID)
         return None
 
+    def _replace(self, identifier: int) -> Member:
+        """Puts a copy in the place of a member and returns it: others may hold the one that was there."""
+        member = Member()
+        member.CopyFrom(self._members[identifier])
+        self._members[identifier] = member
+        return member
+
     def introduce(self, attributes: MemberAttributes) -> None:
         """Notes what a member tells of itself; one that is not known is ignored."""
-        member = self._members.get(attributes.ID)
-        if member is not None:
+        if attributes.ID in self._members:
+            member = self._replace(attributes.ID)
             member.name = attributes.name
             member.clientURLs[:] = attributes.client_urls
 

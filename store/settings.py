@@ -76,6 +76,7 @@ class Settings:
     request_bytes_max: int = 1536 * 1024
     txn_operations_max: int = 128
     progress_interval_s: float = 600.0
+    catchup_entries: int = 5_000
 
     def check(self) -> None:
         """Raises SettingsError where the settings cannot work together."""

@@ -279,13 +279,27 @@ class ConsensusMember:
             LearnerNotReady: the learner to promote lacks too much of the log.
             NotEnoughStartedMembers: the change could leave the cluster without a majority.
         """
+        deadline = self._clock() + REQUEST_TIMEOUT_S
+        while True:
+            try:
+                if self.engine.leads_with_certainty:
+                    return await self.change_members_as_leader(change)
+                answer = await self.ask_leader(Question(membership=change))
+                return Outcome(MemberListResponse(members=answer.members), None, answer.revision)
+            except NotLeader:
+                if self._clock() > deadline:
+                    raise RequestTimeout from None
+                await asyncio.sleep(self._timing.heartbeat)
+
+    async def change_members_as_leader(self, change: MembershipChange) -> Outcome:
+        """As `change_members`. Raises NotLeader also when this member gave up leadership to be removed itself."""
         if not self.engine.leads_with_certainty:
-            return await self._change_by_leader(change)
+            raise NotLeader
         async with self._changing:
             self._check_change(change)
             if change.kind == MembershipChange.REMOVE and self._member == change.member.ID:
                 await self._hand_over()
-                return await self._change_by_leader(change)
+                raise NotLeader
             change.origin, change.number = self._member, self._batch
             self._batch += 1
             future: asyncio.Future[Outcome] = self._loop.create_future()
@@ -294,18 +308,6 @@ class ConsensusMember:
             self.engine.submit(raft.MEMBERSHIP, change.SerializeToString(), failed)
             self.wake()
             return await future
-
-    async def _change_by_leader(self, change: MembershipChange) -> Outcome:
-        deadline = self._clock() + REQUEST_TIMEOUT_S
-        while True:
-            try:
-                answer = await self.ask_leader(Question(membership=change))
-                break
-            except NotLeader:
-                if self._clock() > deadline:
-                    raise RequestTimeout from None
-                await asyncio.sleep(self._timing.heartbeat)
-        return Outcome(MemberListResponse(members=answer.members), None, answer.revision)
 
     def _check_change(self, change: MembershipChange) -> None:
         members = self._replica.machine.members

@@ -24,8 +24,6 @@ LOOK_EVERY_S = 1.0
 # The log may grow by this much, or by a quarter of the last snapshot, before the next one.
 LOG_BYTES = 16 * 1024 * 1024
 LOG_ENTRIES = 50_000
-# Entries that stay in memory behind a snapshot, for followers that are a little behind.
-ENTRIES_KEPT = 5_000
 WRITE_BYTES = 512 * 1024
 
 
@@ -43,6 +41,7 @@ class SnapshotKeeper:
         cluster_id: int,
         history: asyncio.Lock,
         index: int,
+        entries_kept: int,
     ) -> None:
         """Keeps snapshots of `replica` in `file`.
 
@@ -55,6 +54,7 @@ class SnapshotKeeper:
             cluster_id: written into the snapshot.
             history: held while a snapshot is written, so that nothing it needs is scrubbed.
             index: log index of the snapshot that is there; 0 for none.
+            entries_kept: entries that stay behind a snapshot, for followers that are a little behind.
         """
         self._replica = replica
         self._engine = engine
@@ -64,6 +64,7 @@ class SnapshotKeeper:
         self._cluster_id = cluster_id
         self._history = history
         self.index = index
+        self._entries_kept = entries_kept
         self._size = file.path.stat().st_size if file.exists() else 0
         self._task: asyncio.Task[None] | None = None
 
@@ -136,7 +137,7 @@ class SnapshotKeeper:
 
     def let_go(self) -> None:
         """Drops the entries and files that the snapshot stands for. Raises OSError."""
-        keep_from = self.index - 1 if self._engine.is_alone else max(1, self.index - 1 - ENTRIES_KEPT)
+        keep_from = self.index - 1 if self._engine.is_alone else max(1, self.index - 1 - self._entries_kept)
         self._engine.forget_before(keep_from)
         self._journal.forget_files_before(keep_from)
 

@@ -176,7 +176,7 @@ class Peer:
         elif kind == "time_to_live":
             answer.ttl = self._keeper.remaining(question.time_to_live)
         elif kind == "membership":
-            outcome = await self._member.change_members(question.membership)
+            outcome = await self._member.change_members_as_leader(question.membership)
             if outcome.error is not None:
                 raise outcome.error
             answer.members.extend(outcome.response.members)
