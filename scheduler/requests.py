@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from steersman import quantity
@@ -36,7 +37,11 @@ class Demand:
 
     def amount(self, resource: str) -> int:
         """The amount of one resource."""
-        return next((amount for name, amount in self.amounts if name == resource), 0)
+        return self._by_name.get(resource, 0)
+
+    @cached_property
+    def _by_name(self) -> dict[str, int]:
+        return dict(self.amounts)
 
 
 def amount_of(resource: str, text: str) -> int:

@@ -153,21 +153,24 @@ def victims_by_resources(
 ) -> tuple[PodInfo, ...] | None:
     """The victims on a row where resources alone decide; None: not even without all of them is there room."""
     resources = cluster.resources
-    free: dict[str, int] = {}
-    for resource, amount in template.demand.amounts:
+    wanted = [[pod.template.demand.amount(resource) for resource, _ in template.demand.amounts] for pod in lower]
+    free = []
+    for position, (resource, amount) in enumerate(template.demand.amounts):
         number = resources.index[resource]
-        used = int(resources.requested[number, row]) - sum(pod.template.demand.amount(resource) for pod in lower)
-        free[resource] = int(resources.allocatable[number, row]) - used - amount
-    places = int(resources.pods_max[row]) - (int(resources.pods[row]) - len(lower)) - 1
-    if places < 0 or any(amount < 0 for amount in free.values()):
+        gained = sum(amounts[position] for amounts in wanted)
+        left = int(resources.allocatable[number, row]) - int(resources.requested[number, row]) + gained - amount
+        if left < 0:
+            return None
+        free.append(left)
+    places = int(resources.pods_max[row]) - int(resources.pods[row]) + len(lower) - 1
+    if places < 0:
         return None
     victims = []
-    for pod in lower:
-        wanted = {resource: pod.template.demand.amount(resource) for resource in free}
-        if places > 0 and all(free[resource] >= amount for resource, amount in wanted.items()):
+    for pod, amounts in zip(lower, wanted, strict=True):
+        rest = [have - amount for have, amount in zip(free, amounts, strict=True)]
+        if places > 0 and (not rest or min(rest) >= 0):
             places -= 1
-            for resource, amount in wanted.items():
-                free[resource] -= amount
+            free = rest
         else:
             victims.append(pod)
     return tuple(victims)
