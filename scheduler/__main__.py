@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         examples=EXAMPLES,
     )
     flags.add_apiserver(parser)
-    flags.add_serving(parser, bind="127.0.0.1:10259", metrics="127.0.0.1:10261")
+    flags.add_serving(parser, bind="127.0.0.1:10259", metrics="127.0.0.1:10251")
     group = parser.add_argument_group("decisions")
     group.add_argument(
         "--scheduler-name",
