@@ -38,7 +38,7 @@ from nodeagent.objects import ReferencedObjects
 from nodeagent.pods import Pods
 from nodeagent.rotation import LogRotation
 from nodeagent.rpc.streams import SERVICE, Streams
-from nodeagent.worker import WorkerTools
+from nodeagent.tools import WorkerTools
 
 log = structlog.get_logger(__name__)
 

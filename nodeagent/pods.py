@@ -19,7 +19,8 @@ from nodeagent.errors import RuntimeFailedError, VolumeError
 from nodeagent.pod import admission, quantity, resources
 from nodeagent.pod.status import Verdict
 from nodeagent.rotation import LogRotation
-from nodeagent.worker import PodWorker, WorkerTools
+from nodeagent.tools import WorkerTools
+from nodeagent.worker import PodWorker
 
 log = structlog.get_logger(__name__)
 

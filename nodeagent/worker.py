@@ -9,61 +9,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 import structlog
-from steersman.client import Api
-from steersman.clock import Clock
 from steersman.core.v1.container_pb2 import Container
 from steersman.core.v1.pod_pb2 import Pod
 from steersman.errors import ApiError, Conflict, NotFound
-from steersman.events import Recorder
 from steersman.retry import Backoff
 
-from nodeagent.config import AgentConfig
-from nodeagent.cri.runtime import PodIdentity, Runtime
-from nodeagent.errors import ImageError, RuntimeFailedError, StartError, VolumeError
-from nodeagent.executor import Executor
-from nodeagent.handlers import Handlers
-from nodeagent.metrics import Metrics
-from nodeagent.objects import ReferencedObjects
-from nodeagent.pod import backoff, phase, plan
+from nodeagent.cri.runtime import PodIdentity
+from nodeagent.errors import RuntimeFailedError, VolumeError
+from nodeagent.launcher import Launcher
+from nodeagent.pod import phase, plan
 from nodeagent.pod import status as pod_status
-from nodeagent.pod.backoff import CrashBackoff
-from nodeagent.pod.errors import PodConfigError
-from nodeagent.pod.plan import Desired, Going, Memory, Plan, Problem
+from nodeagent.pod.plan import Desired, Going, Memory, Plan
 from nodeagent.pod.probes import Health
 from nodeagent.pod.state import ContainerRecord, Life, PodRuntime
 from nodeagent.pod.status import Surroundings, Verdict
 from nodeagent.prober import Probed, Prober
 from nodeagent.publisher import StatusPublisher
+from nodeagent.stops import Stops
+from nodeagent.tools import WorkerTools
 
 log = structlog.get_logger(__name__)
 
 # How long the runtime may take to show an end that it has announced.
 SETTLE_S = 1.0
-CONFIG_RETRY_S = 5.0
-SANDBOX_RETRY_S = 2.0
-BUSY_RETRY_S = 0.3
-SANDBOX_RETRY_MAX_S = 30.0
-
-_SLOW = (plan.CreateSandbox, plan.StartContainer)
-
-
-@dataclass(frozen=True)
-class WorkerTools:
-    """What all workers of an agent share."""
-
-    config: AgentConfig
-    api: Api
-    runtime: Runtime
-    executor: Executor
-    handlers: Handlers
-    objects: ReferencedObjects
-    recorder: Recorder
-    clock: Clock
-    metrics: Metrics
 
 
 class PodWorker:
@@ -100,12 +71,8 @@ class PodWorker:
         self._refresh = False
         self._publisher = StatusPublisher(tools.api, tools.clock, tools.metrics)
         self._prober = Prober(tools.handlers, tools.recorder, tools.clock, self.wake)
-        self._launch: asyncio.Task[None] | None = None
-        self._hooking: set[str] = set()
-        self._stops: dict[str, tuple[asyncio.Task[None], float]] = {}
-        self._backoffs: dict[str, CrashBackoff] = {}
-        self._pull_backoffs: dict[str, CrashBackoff] = {}
-        self._problems: dict[str, Problem] = {}
+        self._launcher = Launcher(identity, tools, lambda: self.runtime, self.wake)
+        self._stops = Stops(identity, tools, self.wake)
         self._waiting: set[str] = set()
         self._verdict: Verdict | None = None
         self._began = tools.clock.monotonic()
@@ -130,7 +97,7 @@ class PodWorker:
         before, self._pod = self._pod, newest
         if changed:
             self._tools.objects.follow(pod)
-            self._problems.clear()
+            self._launcher.problems.clear()
         # Labels and annotations may be files of a downward API volume.
         self._refresh = self._refresh or before is None or _words(before) != _words(newest)
         self.wake()
@@ -148,9 +115,7 @@ class PodWorker:
     def objects_changed(self) -> None:
         """A ConfigMap, a Secret or a Service that the pod refers to changed."""
         self._refresh = True
-        for name in [name for name, each in self._problems.items() if each.reason == "CreateContainerConfigError"]:
-            del self._problems[name]
-        self._problems.pop("", None)
+        self._launcher.reconsider()
         self.wake()
 
     def wake(self) -> None:
@@ -178,9 +143,8 @@ class PodWorker:
         finally:
             self._prober.close()
             self._publisher.close()
-            for task in [self._launch, *(task for task, _ in self._stops.values())]:
-                if task is not None:
-                    task.cancel()
+            self._launcher.close()
+            self._stops.close()
 
     async def _sleep(self, seconds: float) -> None:
         """Returns when woken, or after so many seconds."""
@@ -202,8 +166,8 @@ class PodWorker:
             self.runtime = await self._observe()
             self._forget_the_dead()
             desired = self._desired(now)
-            if desired.going is not None and self._launch is not None:
-                await self._abandon_launch()
+            if desired.going is not None and self._launcher.busy:
+                await self._launcher.abandon()
                 self.runtime = await self._observe()
             self._probe_the_living()
             memory = self._memory(desired)
@@ -268,21 +232,15 @@ class PodWorker:
             if self._verdict is not None:
                 self._tools.recorder.event(pod, "Warning", self._verdict.reason, self._verdict.message)
         self.admitted = True
+        self._all_ran = begun
 
     def _memory(self, desired: Desired) -> Memory:
-        """The worker's memory as the plan may see it; a stop that is now to be faster does not count as under way."""
-        now = self._tools.clock.monotonic()
-        slow = {
-            container_id
-            for container_id, (_, deadline) in self._stops.items()
-            if desired.going is not None and deadline > now + desired.grace_s + 1
-        }
         return Memory(
-            backoffs=self._backoffs,
+            backoffs=self._launcher.backoffs,
             health=self._prober.health,
-            launching=self._launch is not None,
-            stopping=frozenset(self._stops.keys() - slow),
-            problems=self._problems,
+            launching=self._launcher.busy,
+            stopping=self._stops.under_way(desired.grace_s if desired.going is not None else None),
+            problems=self._launcher.problems,
         )
 
     def _forget_the_dead(self) -> None:
@@ -299,9 +257,9 @@ class PodWorker:
             return
         for container in self._containers():
             record = self.runtime.latest(container.name)
-            if record is None or record.life is not Life.RUNNING or container.name in self._hooking:
+            if record is None or record.life is not Life.RUNNING or container.name in self._launcher.starting:
                 continue
-            if record.id in self._stops or record.id in self._prober.health:
+            if self._stops.has(record.id) or record.id in self._prober.health:
                 continue
             target = self._tools.executor.target(self._pod, container, record.id, self.runtime)
             probed = Probed(self._pod, target, record.started_at or record.created_at)
@@ -322,170 +280,20 @@ class PodWorker:
         return None
 
     def _dispatch(self, planned: Plan) -> None:
-        """Begins what takes long: starts one after the other in one task, stops each in a task of its own."""
-        launches = [each for each in planned.actions if isinstance(each, _SLOW)]
-        starting = {each.name for each in launches if isinstance(each, plan.StartContainer)}
-        before = [each for each in planned.actions if isinstance(each, plan.RemoveContainer) and each.name in starting]
-        fresh = [each for each in before if self._is_created(each.id)]
-        if launches and self._launch is None and self._pod is not None:
-            self._hooking = set(starting)
-            self._launch = asyncio.create_task(
-                self._run_launch(self._pod, [*fresh, *launches]), name=f"launch {self.identity.name}"
-            )
-            self._launch.add_done_callback(self._launch_done)
+        """Begins what takes long."""
+        if self._pod is not None:
+            self._launcher.begin(self._pod, planned.actions)
         for each in planned.actions:
             if isinstance(each, plan.StopContainer):
-                self._begin_stop(each)
-
-    def _is_created(self, container_id: str) -> bool:
-        return any(each.id == container_id and each.life is Life.CREATED for each in self.runtime.containers)
-
-    def _begin_stop(self, action: plan.StopContainer) -> None:
-        running = self._stops.pop(action.id, None)
-        if running is not None:
-            running[0].cancel()
-        deadline = self._tools.clock.monotonic() + action.grace_s
-        task = asyncio.create_task(self._run_stop(action), name=f"stop {action.name} of {self.identity.name}")
-        self._stops[action.id] = (task, deadline)
-        self._prober.pause(action.id)
-
-        def done(finished: asyncio.Task[None]) -> None:
-            if self._stops.get(action.id, (None,))[0] is finished:
-                del self._stops[action.id]
-            self.wake()
-
-        task.add_done_callback(done)
-
-    async def _run_stop(self, action: plan.StopContainer) -> None:
-        self._log.info("stopping container", container=action.name, why=action.why, grace_s=action.grace_s)
-        with self._tools.metrics.execute_s.labels("StopContainer").time():
-            try:
-                await self._tools.executor.stop_container(self._pod, action, self.runtime)
-            except RuntimeFailedError as error:
-                self._log.warning("container not stopped", container=action.name, error=error.message)
-                # Do not ask again at once.
-                await self._tools.clock.sleep(1.0)
-
-    def _launch_done(self, task: asyncio.Task[None]) -> None:
-        if self._launch is task:
-            self._launch = None
-            self._hooking = set()
-        if not task.cancelled() and task.exception() is not None:
-            self._log.error("launch failed", exc_info=task.exception())
-        self.wake()
-
-    async def _abandon_launch(self) -> None:
-        launch = self._launch
-        if launch is None:
-            return
-        launch.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await launch
-        self._launch = None
-        self._hooking = set()
-
-    async def _run_launch(self, pod: Pod, actions: list[plan.Action]) -> None:
-        """Carries out starts in order; a container that fails does not hold up the next, a sandbox that fails does."""
-        for action in actions:
-            kind = type(action).__name__
-            with self._tools.metrics.execute_s.labels(kind).time():
-                if isinstance(action, plan.CreateSandbox):
-                    if not await self._create_sandbox(pod, action):
-                        return
-                elif isinstance(action, plan.RemoveContainer):
-                    with contextlib.suppress(RuntimeFailedError):
-                        await self._tools.executor.remove_container(self.identity, self.runtime, action.id)
-                elif isinstance(action, plan.StartContainer):
-                    await self._start_container(pod, action)
-                    self._hooking.discard(action.name)
-                    self.wake()
-
-    async def _create_sandbox(self, pod: Pod, action: plan.CreateSandbox) -> bool:
-        now = self._tools.clock.now()
-        try:
-            await self._tools.executor.create_sandbox(pod, action.attempt)
-        except (PodConfigError, VolumeError) as error:
-            self._failed("", "FailedMount", f"MountVolume.SetUp failed: {error}", now)
-        except RuntimeFailedError as error:
-            if error.still_busy:
-                # The call of an agent that was killed is still being carried out.
-                retry_at = now + timedelta(seconds=BUSY_RETRY_S)
-                self._problems[""] = Problem("Busy", error.message, now, retry_at)
-                return False
-            message = f"Failed to create pod sandbox: {error.message}"
-            self._failed("", "FailedCreatePodSandBox", message, now)
-        else:
-            self._problems.pop("", None)
-            self._pull_backoffs.pop("", None)
-            return True
-        return False
-
-    def _failed(self, name: str, reason: str, message: str, now: datetime) -> None:
-        """Notes why the sandbox could not be made, and when to try again."""
-        entry = backoff.after_start(self._pull_backoffs.get(name), now, None, base_s=SANDBOX_RETRY_S)
-        self._pull_backoffs[name] = entry
-        delay_s = min(entry.delay_s, SANDBOX_RETRY_MAX_S)
-        self._problems[name] = Problem(reason, message, now, now + timedelta(seconds=delay_s))
-        self._log.warning("sandbox not made", reason=reason, error=message)
-        if self._pod is not None:
-            self._tools.recorder.event(self._pod, "Warning", reason, message)
-
-    async def _start_container(self, pod: Pod, action: plan.StartContainer) -> None:
-        container = next((each for each in self._every_container(pod) if each.name == action.name), None)
-        sandbox = self.runtime.sandbox
-        if container is None or sandbox is None:
-            return
-        now = self._tools.clock.now()
-        if action.after is not None:
-            self._backoffs[action.name] = backoff.after_start(
-                self._backoffs.get(action.name), now, action.after, base_s=self._tools.config.crash_backoff_base_s
-            )
-            self._tools.metrics.restarts.inc()
-        self._problems.pop(action.name, None)
-        try:
-            await self._tools.executor.start_container(
-                pod, container, action.attempt, sandbox, target_id=self._target_of(pod, container.name)
-            )
-        except ImageError as error:
-            entry = backoff.after_start(self._pull_backoffs.get(action.name), now, None)
-            self._pull_backoffs[action.name] = entry
-            retry_at = self._tools.clock.now() + timedelta(seconds=entry.delay_s)
-            self._problems[action.name] = Problem(error.reason, error.message, self._tools.clock.now(), retry_at)
-        except (PodConfigError, VolumeError) as error:
-            retry_at = now + timedelta(seconds=CONFIG_RETRY_S)
-            self._problems[action.name] = Problem("CreateContainerConfigError", str(error), now, retry_at)
-        except StartError as error:
-            # What was made has ended, and waits as any container that ended; what was not made is tried again later.
-            delay_s = CONFIG_RETRY_S if error.reason == "CreateContainerError" else 0.0
-            retry_at = now + timedelta(seconds=BUSY_RETRY_S if error.still_busy else delay_s)
-            self._problems[action.name] = Problem(error.reason, error.message, now, retry_at)
-        except RuntimeFailedError as error:
-            retry_at = now + timedelta(seconds=1)
-            self._problems[action.name] = Problem("CreateContainerError", error.message, now, retry_at)
-        else:
-            self._pull_backoffs.pop(action.name, None)
-
-    def _target_of(self, pod: Pod, name: str) -> str:
-        """Id of the container that an ephemeral one is to look into; "" when it is none, or names none that runs."""
-        for each in pod.spec.ephemeral_containers:
-            if each.ephemeral_container_common.name == name and each.target_container_name:
-                record = self.runtime.latest(each.target_container_name)
-                return record.id if record is not None and record.life is Life.RUNNING else ""
-        return ""
-
-    @staticmethod
-    def _every_container(pod: Pod) -> list[Container]:
-        return [*pod.spec.init_containers, *pod.spec.containers, *plan.ephemeral(pod)]
+                self._prober.pause(each.id)
+                self._stops.begin(self._pod, each, self.runtime)
 
     async def _act(self, planned: Plan) -> bool | _Finished:
         """Carries out what is quick, in order; returns whether anything was done, or that nothing is left to do."""
         acted = False
         cleaned = False
-        launched = self._launch is not None
         for action in planned.actions:
-            if isinstance(action, (*_SLOW, plan.StopContainer)):
-                continue
-            if launched and isinstance(action, plan.RemoveContainer) and self._is_created(action.id):
+            if isinstance(action, (plan.CreateSandbox, plan.StartContainer, plan.StopContainer)):
                 continue
             with self._tools.metrics.execute_s.labels(type(action).__name__).time():
                 match action:

@@ -12,7 +12,7 @@ from steersman.client import Api
 from steersman.clock import Clock
 from steersman.core.v1.node_pb2 import ContainerImage, Node, NodeAddress, NodeStatus
 from steersman.errors import AlreadyExists, ApiError, Conflict, NotFound
-from steersman.informer import Informer, Key
+from steersman.informer import Informer
 from steersman.retry import Backoff
 
 from nodeagent.config import AgentConfig
@@ -31,6 +31,11 @@ NETWORK_POLL_S = 0.1
 HOSTNAME_LABEL = "kubernetes.io/hostname"
 OS_LABEL = "kubernetes.io/os"
 ARCH_LABEL = "kubernetes.io/arch"
+
+
+def _version(node: Node) -> int:
+    text = node.metadata.resource_version
+    return int(text) if text.isdigit() else 0
 
 
 class NodeKeeper:
@@ -119,9 +124,17 @@ class NodeKeeper:
             group.create_task(self._keep(), name="status of the node")
 
     def _changed(self, _old: Node | None, new: Node | None) -> None:
-        # A Node object that somebody deleted while the machine is alive is made anew.
-        self.node = new
+        if new is None:
+            # A Node object that somebody deleted while the machine is alive is made anew.
+            self.node = None
+        else:
+            self._saw(new)
         self._wake.set()
+
+    def _saw(self, node: Node) -> None:
+        """Takes note of a version of the Node; the answer to a write may come after the news of a later one."""
+        if self.node is None or self.node.metadata.uid != node.metadata.uid or _version(node) >= _version(self.node):
+            self.node = node
 
     async def _keep(self) -> None:
         while True:
@@ -224,9 +237,7 @@ class NodeKeeper:
 
     async def _report(self) -> bool:
         """Writes the status when it differs or is due; returns whether the network is ready."""
-        node = self._informer.get(Key("", self._config.node_name)) or self.node
-        if node is None:
-            node = await self.register()
+        node = self.node or await self.register()
         status = await self._status(node)
         due = self._clock.monotonic() - self._reported_at >= self._config.status_report_s
         if due or self._differs(node.status, status):
@@ -234,12 +245,12 @@ class NodeKeeper:
             fresh.CopyFrom(node)
             fresh.status.CopyFrom(status)
             try:
-                self.node = await self._api.nodes.update_status(fresh)
+                self._saw(await self._api.nodes.update_status(fresh))
             except Conflict:
                 # The copy that the informer has may be older than our own last write.
                 latest = await self._api.nodes.get(self._config.node_name)
                 latest.status.CopyFrom(status)
-                self.node = await self._api.nodes.update_status(latest)
+                self._saw(await self._api.nodes.update_status(latest))
             self._reported_at = self._clock.monotonic()
         return self.network_ready.is_set() or not self.pod_cidrs()
 

@@ -115,7 +115,7 @@ class CreateSandbox:
 
 @dataclass(frozen=True)
 class StartContainer:
-    """Fetch the image if need be, make the container and start it.
+    """Fetch the image if need be, make the container and start it; one that was made but never started goes first.
 
     Attributes:
         name: of the container.
@@ -373,8 +373,7 @@ class _Starts:
             self.actions.append(StartContainer(name, _attempt_of_status(self.pod, name)))
             return
         if last.life is Life.CREATED:
-            # Made by an agent that was killed before it could start it.
-            self.actions.append(RemoveContainer(last.id, name))
+            # Made by an agent that was killed before it could start it; whoever starts it anew removes it first.
             self.actions.append(StartContainer(name, last.attempt))
             return
         finished_at = last.finished_at or last.created_at

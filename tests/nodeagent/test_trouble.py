@@ -8,6 +8,7 @@ import random
 from base64 import b64encode
 
 import pytest
+from steersman.core.v1 import Node
 
 from lab import images
 from tests.nodeagent.cluster import Cluster, condition
@@ -86,6 +87,33 @@ async def test_a_node_without_a_network_says_so_and_its_pods_wait(inside: Machin
         await cluster.ready("waits")
         node = await cluster.api.nodes.get("n1")
         assert any((each.type, each.status) == ("Ready", "True") for each in node.status.conditions)
+    finally:
+        await cluster.close()
+
+
+async def test_an_answer_that_comes_after_later_news_is_not_taken_for_the_truth(inside: Machine) -> None:
+    cluster = Cluster(inside)
+    nodes = cluster.api.nodes
+    write = nodes.update_status
+    assigned = asyncio.Event()
+
+    async def late(node: Node) -> Node:
+        answer = await write(node)
+        if not assigned.is_set():
+            assigned.set()
+            await cluster.assign_network()
+            # The agent hears of the network before it gets this answer, which does not know of it.
+            await cluster.until(lambda: cluster.agent.node.pod_cidrs())
+        return answer
+
+    nodes.update_status = late
+    node = Node()
+    node.metadata.name = "n1"
+    await nodes.create(node)
+    cluster.start_without_waiting()
+    try:
+        await cluster.until(assigned.is_set)
+        await cluster.until(cluster.agent.node.network_ready.is_set)
     finally:
         await cluster.close()
 
