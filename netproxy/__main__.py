@@ -66,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
         examples=EXAMPLES,
     )
     flags.add_apiserver(result)
-    flags.add_serving(result, bind="127.0.0.1:10247", metrics="127.0.0.1:10249")
+    flags.add_serving(result, bind="127.0.0.1:10256", metrics="127.0.0.1:10249")
     node = result.add_argument_group("node")
     node.add_argument(
         "--node-name",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 from steersman.service import flags, logs
 from steersman.service.run import run
@@ -34,6 +35,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help=f"serve pods whose spec.schedulerName is this; may be given several times (default: {DEFAULT_SCHEDULER})",
     )
     group.add_argument(
+        "--profiles",
+        type=Path,
+        metavar="FILE",
+        help="profiles as kube-scheduler's configuration has them (KubeSchedulerConfiguration): plugins, weights, "
+        "arguments; in place of --scheduler-name",
+    )
+    group.add_argument(
         "--seed",
         type=int,
         metavar="NUMBER",
@@ -44,6 +52,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     settings = bootstrap.Settings(
         config=given.config,
         names=tuple(dict.fromkeys(given.scheduler_name or (DEFAULT_SCHEDULER,))),
+        profiles=given.profiles,
         seed=given.seed,
         bind_address=given.bind_address,
         metrics_address=given.metrics_address,

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
+from typing import Any
 
 import structlog
+import yaml
 from prometheus_client import CollectorRegistry
 from steersman.client import connect
 from steersman.clock import RealClock
@@ -19,11 +23,14 @@ from steersman.service.run import StartError
 from steersman.service.server import GrpcServer
 from steersman.service.tls import TLSFiles
 
+from scheduler import configuration
 from scheduler.binder import Binder
 from scheduler.columns.cluster import Cluster
+from scheduler.configuration import ConfigurationError, Factory
 from scheduler.framework import Framework, Profile
 from scheduler.loop import Bell, Loop
 from scheduler.metrics import Metrics
+from scheduler.plugins.plugin import Plugin
 from scheduler.plugins.registry import defaults
 from scheduler.reasons import Reasons
 from scheduler.rpc.explain import SERVICE, Explainer
@@ -33,6 +40,7 @@ from scheduler.watcher import Watcher
 log = structlog.get_logger(__name__)
 
 STOP_S = 2.0
+PLUGIN_GROUP = "steersman.scheduler.plugins"
 
 
 @dataclass(frozen=True)
@@ -41,7 +49,8 @@ class Settings:
 
     Attributes:
         config: client configuration file; None: the default one.
-        names: scheduler names that this process serves, all with the default plugins.
+        names: scheduler names that this process serves with the default plugins.
+        profiles: file with profiles (KubeSchedulerConfiguration), in place of `names`; None: none.
         seed: of the random choice among equally good nodes; None: another one every time.
         bind_address: where gRPC is served.
         metrics_address: where metrics are served; empty: nowhere.
@@ -50,6 +59,7 @@ class Settings:
 
     config: Path | None
     names: tuple[str, ...]
+    profiles: Path | None
     seed: int | None
     bind_address: str
     metrics_address: str
@@ -72,11 +82,55 @@ def refuse_plain_text(address: str, flag: str) -> None:
         raise StartError(f"{flag} {address} is not a loopback address: give it a certificate, key and client authority")
 
 
-def make_schedule(names: tuple[str, ...], reasons: Reasons, source: random.Random) -> Schedule:
-    """A schedule whose profiles all have the default plugins."""
+def make_schedule(profiles: Iterable[str | Profile], reasons: Reasons, source: random.Random) -> Schedule:
+    """A schedule for profiles; one that is only named has the default plugins."""
     cluster = Cluster()
-    frameworks = {name: Framework(Profile(name, defaults(reasons)), cluster, reasons, source) for name in names}
+    frameworks = {}
+    for entry in profiles:
+        profile = Profile(entry, defaults(reasons)) if isinstance(entry, str) else entry
+        frameworks[profile.name] = Framework(profile, cluster, reasons, source)
     return Schedule(cluster, frameworks)
+
+
+def foreign_plugins() -> dict[str, Factory]:
+    """Plugins of other packages, by the name of their entry point; each is imported when a profile first uses it.
+
+    An entry point names a callable that takes `Reasons` and the arguments of the profile and returns a `Plugin`.
+    """
+
+    def lazily(entry: metadata.EntryPoint) -> Factory:
+        def make(reasons: Reasons, args: Mapping[str, Any]) -> Plugin:
+            try:
+                plugin = entry.load()(reasons, args)
+            except Exception as error:
+                raise StartError(f"plugin {entry.name} ({entry.value}) cannot be made: {error}") from error
+            if not isinstance(plugin, Plugin):
+                raise StartError(f"plugin {entry.name} ({entry.value}) is not a scheduler.plugins.plugin.Plugin")
+            return plugin
+
+        return make
+
+    return {entry.name: lazily(entry) for entry in metadata.entry_points(group=PLUGIN_GROUP)}
+
+
+def read_profiles(path: Path, reasons: Reasons) -> tuple[Profile, ...]:
+    """The profiles of a file; what has no effect is logged.
+
+    Raises:
+        StartError: the file cannot be read or makes no sense.
+    """
+    try:
+        document = yaml.safe_load(path.read_text())
+        found, warnings = configuration.profiles(document, reasons, foreign_plugins())
+    except OSError as error:
+        raise StartError(f"cannot read {path}: {error.strerror}") from error
+    except yaml.YAMLError as error:
+        raise StartError(f"{path} is not YAML: {error}") from error
+    except ConfigurationError as error:
+        raise StartError(f"{path}: {error}") from error
+    for warning in warnings:
+        log.warning("configuration", path=str(path), warning=warning)
+    return found
 
 
 async def serve(settings: Settings, stop: asyncio.Event) -> None:
@@ -94,8 +148,12 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         raise StartError(str(error)) from error
     clock, registry, reasons, bell = RealClock(), CollectorRegistry(), Reasons(), Bell()
     metrics = Metrics(registry)
-    schedule = make_schedule(settings.names, reasons, random.Random(settings.seed))
-    recorder = Recorder(api, settings.names[0], clock=clock)
+    profiles: Sequence[str | Profile] = settings.names
+    if settings.profiles is not None:
+        profiles = read_profiles(settings.profiles, reasons)
+    schedule = make_schedule(profiles, reasons, random.Random(settings.seed))
+    names = tuple(schedule.frameworks)
+    recorder = Recorder(api, names[0], clock=clock)
     watcher = Watcher(api, schedule, clock, bell.wake)
     binder = Binder(api, schedule, recorder, clock, metrics, bell)
     loop = Loop(schedule, binder, bell, clock, metrics)
@@ -107,7 +165,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     except OSError as error:
         raise StartError(f"cannot serve metrics on {settings.metrics_address}: {error.strerror}") from error
     await server.start()
-    log.info("scheduler started", profiles=settings.names, address=settings.bind_address)
+    log.info("scheduler started", profiles=names, address=settings.bind_address)
 
     async def decide() -> None:
         await watcher.synced()

@@ -5,10 +5,10 @@ view (kept per template) -> filters that read the whole cluster -> scores, weigh
 
 from __future__ import annotations
 
-import random
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,6 +23,9 @@ from scheduler.pod import PodInfo, Template
 from scheduler.reasons import FREE_ROW, PASS, Codes, Diagnosis, Reason, Reasons
 from scheduler.view import View, first_refusals
 
+if TYPE_CHECKING:
+    import random
+
 FIT = NodeResourcesFit.name
 
 
@@ -33,10 +36,12 @@ class Profile:
     Attributes:
         name: the scheduler name that pods ask for.
         plugins: plugins and the weights of their scores, in the order of the filters.
+        preemption: its pods may push out others.
     """
 
     name: str
     plugins: tuple[tuple[Plugin, int], ...]
+    preemption: bool = True
 
 
 @dataclass(frozen=True)
@@ -253,6 +258,8 @@ class Framework:
             template: the pod's template.
             spared: pods that are never victims.
         """
+        if not self.profile.preemption:
+            return None, ""
         if not template.may_preempt:
             return None, default_preemption.NOT_ALLOWED
         cluster, codes = self._cluster, self._last[0]

@@ -15,20 +15,24 @@ from scheduler.plugins.pod_topology_spread import PodTopologySpread
 from scheduler.plugins.taint_toleration import TaintToleration
 from scheduler.reasons import Reasons
 
-Weighted = tuple[Plugin, int]
+# In the order in which filters are asked, with the default weights of their scores.
+DEFAULTS: tuple[tuple[type[Plugin], int], ...] = (
+    (NodeUnschedulable, 0),
+    (NodeName, 0),
+    (TaintToleration, 3),
+    (NodeAffinity, 2),
+    (NodePorts, 0),
+    (NodeResourcesFit, 1),
+    (PodTopologySpread, 2),
+    (InterPodAffinity, 2),
+    (NodeResourcesBalancedAllocation, 1),
+    (ImageLocality, 1),
+)
+
+CLASSES: dict[str, type[Plugin]] = {plugin.name: plugin for plugin, _ in DEFAULTS}
+WEIGHTS: dict[str, int] = {plugin.name: weight for plugin, weight in DEFAULTS}
 
 
-def defaults(reasons: Reasons) -> tuple[Weighted, ...]:
+def defaults(reasons: Reasons) -> tuple[tuple[Plugin, int], ...]:
     """The plugins of the default profile, each with the weight of its score."""
-    return (
-        (NodeUnschedulable(reasons), 0),
-        (NodeName(reasons), 0),
-        (TaintToleration(reasons), 3),
-        (NodeAffinity(reasons), 2),
-        (NodePorts(reasons), 0),
-        (NodeResourcesFit(reasons), 1),
-        (PodTopologySpread(reasons), 2),
-        (InterPodAffinity(reasons), 2),
-        (NodeResourcesBalancedAllocation(reasons), 1),
-        (ImageLocality(reasons), 1),
-    )
+    return tuple((plugin(reasons), weight) for plugin, weight in DEFAULTS)
