@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from steersman.service import flags, logs
 from steersman.service.run import run
 
 from scheduler import bootstrap
+from scheduler.election import Terms
 from scheduler.pod import DEFAULT_SCHEDULER
 
 EXAMPLES = """\
@@ -47,7 +49,40 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metavar="NUMBER",
         help="seed of the random choice among equally good nodes; the same seed and events give the same decisions",
     )
+    group = parser.add_argument_group("leader election")
+    group.add_argument(
+        "--leader-elect",
+        action=argparse.BooleanOptionalAction,
+        default=False,
+        help="of several schedulers, let the one that holds the Lease kube-system/kube-scheduler decide",
+    )
+    group.add_argument(
+        "--leader-elect-lease-duration",
+        type=float,
+        default=Terms.lease_s,
+        metavar="SECONDS",
+        help="how long the others wait after the last renewal before they take over",
+    )
+    group.add_argument(
+        "--leader-elect-renew-deadline",
+        type=float,
+        default=Terms.renew_s,
+        metavar="SECONDS",
+        help="how long the leader goes on without having renewed; less than the lease's duration",
+    )
+    group.add_argument(
+        "--leader-elect-retry-period",
+        type=float,
+        default=Terms.retry_s,
+        metavar="SECONDS",
+        help="time between attempts to get or to renew the lease",
+    )
     given = parser.parse_args(arguments)
+    terms = Terms(given.leader_elect_lease_duration, given.leader_elect_renew_deadline, given.leader_elect_retry_period)
+    if not terms.lease_s > terms.renew_s > terms.retry_s > 0:
+        parser.error(
+            "--leader-elect: lease duration, renew deadline and retry period must each be longer than the next"
+        )
     logs.configure("scheduler", level=given.log_level, fmt=given.log_format)
     settings = bootstrap.Settings(
         config=given.config,
@@ -57,6 +92,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         bind_address=given.bind_address,
         metrics_address=given.metrics_address,
         tls=flags.serving_tls(given),
+        election=terms if given.leader_elect else None,
     )
     run(lambda stop: bootstrap.serve(settings, stop))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -27,6 +29,7 @@ from scheduler import configuration
 from scheduler.binder import Binder
 from scheduler.columns.cluster import Cluster
 from scheduler.configuration import ConfigurationError, Factory
+from scheduler.election import Election, Terms
 from scheduler.framework import Framework, Profile
 from scheduler.loop import Bell, Loop
 from scheduler.metrics import Metrics
@@ -40,6 +43,7 @@ from scheduler.watcher import Watcher
 log = structlog.get_logger(__name__)
 
 STOP_S = 2.0
+LEASE_NAME, LEASE_NAMESPACE = "kube-scheduler", "kube-system"
 PLUGIN_GROUP = "steersman.scheduler.plugins"
 
 
@@ -55,6 +59,7 @@ class Settings:
         bind_address: where gRPC is served.
         metrics_address: where metrics are served; empty: nowhere.
         tls: identity of the servers; None: plain text, on loopback only.
+        election: durations of the election of a leader; None: this process decides without one.
     """
 
     config: Path | None
@@ -64,6 +69,7 @@ class Settings:
     bind_address: str
     metrics_address: str
     tls: TLSFiles | None
+    election: Terms | None = None
 
 
 def refuse_plain_text(address: str, flag: str) -> None:
@@ -156,7 +162,18 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     recorder = Recorder(api, names[0], clock=clock)
     watcher = Watcher(api, schedule, clock, bell.wake)
     binder = Binder(api, schedule, recorder, clock, metrics, bell)
-    loop = Loop(schedule, binder, bell, clock, metrics)
+    election: Election | None = None
+    if settings.election is not None:
+        election = Election(
+            api.leases,
+            clock,
+            name=LEASE_NAME,
+            namespace=LEASE_NAMESPACE,
+            identity=f"{socket.gethostname()}_{uuid.uuid4()}",
+            terms=settings.election,
+            on_change=bell.wake,
+        )
+    loop = Loop(schedule, binder, bell, clock, metrics, may_decide=election.leads if election else lambda: True)
 
     server = GrpcServer([Explainer(schedule, reasons, clock).handler()], services=[SERVICE])
     server.listen(settings.bind_address, settings.tls)
@@ -170,8 +187,11 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     async def decide() -> None:
         await watcher.synced()
         await server.set_serving(True)
-        log.info("everything read, deciding", nodes=len(schedule.cluster.rows), waiting=len(schedule.queue))
-        await loop.run()
+        log.info("everything read", nodes=len(schedule.cluster.rows), waiting=len(schedule.queue))
+        async with asyncio.TaskGroup() as group:
+            if election is not None:
+                group.create_task(election.run())
+            group.create_task(loop.run())
 
     async with api:
         tasks = [asyncio.create_task(part) for part in (watcher.run(), decide(), recorder.run())]
@@ -185,6 +205,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
                 task.cancel()
             await asyncio.gather(*tasks, stopped, return_exceptions=True)
             await binder.drain(STOP_S)
+            if election is not None:
+                await election.resign()
             await recorder.flush(STOP_S)
             await server.stop()
             if metrics_server is not None:

@@ -160,6 +160,14 @@ class StandIn:
 
     async def unary(self, kind: kinds.Kind, verb: str, request: Any, context: Any) -> Any:
         present = self._objects.setdefault(kind.service, {})
+        if verb in ("Create", "Update"):
+            metadata = request.object.metadata
+            known = present.get((metadata.namespace, metadata.name))
+            if verb == "Create" and known is not None:
+                await context.abort(grpc.StatusCode.ALREADY_EXISTS, f"{metadata.name} exists")
+            version = metadata.resource_version
+            if verb == "Update" and (known is None or version not in ("", known.metadata.resource_version)):
+                await context.abort(grpc.StatusCode.ABORTED, f"{metadata.name} changed meanwhile")
         if verb in ("Create", "Update", "UpdateStatus", "Apply"):
             if verb == "UpdateStatus":
                 known = present.get((request.object.metadata.namespace, request.object.metadata.name))

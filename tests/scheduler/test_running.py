@@ -14,6 +14,7 @@ from typing import Any
 import grpc
 import pytest
 from steersman.config import load
+from steersman.coordination.v1 import Lease
 from steersman.core.v1 import Event, Pod
 from steersman.scheduler.v1 import ExplainRequest, ExplainResponse, PodReference
 from steersman.service.tls import channel_credentials
@@ -26,10 +27,11 @@ from tests.waiting import eventually
 class RunningScheduler:
     """The scheduler as a process of its own."""
 
-    def __init__(self, api: StandIn, folder: Path) -> None:
+    def __init__(self, api: StandIn, folder: Path, name: str = "scheduler", *flags: str) -> None:
         self.api = api
-        self.log = folder / "scheduler.log"
-        self.socket = f"unix:{folder / 'scheduler.sock'}"
+        self.log = folder / f"{name}.log"
+        self.socket = f"unix:{folder / name}.sock"
+        self.flags = flags
         self.process: asyncio.subprocess.Process | None = None
 
     async def start(self) -> None:
@@ -38,6 +40,7 @@ class RunningScheduler:
                 *[sys.executable, "-m", "scheduler", "--config", str(self.api.config), "--bind-address", self.socket],
                 *["--metrics-address", "", "--tls-cert-file", str(self.api.tls.certificate), "--log-level", "debug"],
                 *["--tls-private-key-file", str(self.api.tls.key), "--client-ca-file", str(self.api.tls.authority)],
+                *self.flags,
                 stderr=log,
             )
 
@@ -229,3 +232,40 @@ async def test_explain_says_what_every_plugin_thinks_of_every_node(api: StandIn,
         await scheduler.explain(ExplainRequest(hypothetical=pod("wish", cpu="lots")))
     assert failure.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "'lots' is not a quantity" in (failure.value.details() or "")
+
+
+async def test_of_two_schedulers_one_decides_and_the_other_takes_over(api: StandIn, tmp_path: Path) -> None:
+    flags = ["--leader-elect", "--leader-elect-lease-duration=1", "--leader-elect-renew-deadline=0.6"]
+    both = [RunningScheduler(api, tmp_path, f"s{n}", *flags, "--leader-elect-retry-period=0.1") for n in range(2)]
+    try:
+        for one in both:
+            await one.start()
+        for number in range(4):
+            api.put(node(f"n{number}", cpu="1"))
+        for number in range(20):
+            api.put(pod(f"p{number}", cpu="100m"))
+        await eventually(lambda: len(api.binds) == 20)
+        lease = api.get(Lease, "kube-scheduler", "kube-system")
+        leading = [one for one in both if "leading" in one.log.read_text()]
+        assert len(leading) == 1
+        assert lease.spec.holder_identity in leading[0].log.read_text()
+
+        await leading[0].end(signal.SIGKILL)
+        api.put(pod("after-a-crash", cpu="100m"))
+        await eventually(lambda: where(api, "after-a-crash"))
+        assert api.get(Lease, "kube-scheduler", "kube-system").spec.lease_transitions == 1
+
+        # One that stops in good order gives the lease back at once.
+        await leading[0].start()
+        other = next(one for one in both if one is not leading[0])
+        await eventually(lambda: leading[0].log.read_text().count("everything read") == 2)
+        assert await other.end(signal.SIGTERM) == 0
+        assert not api.get(Lease, "kube-scheduler", "kube-system").spec.holder_identity or (
+            leading[0].log.read_text().count("leading") == 2
+        )
+        api.put(pod("after-a-stop", cpu="100m"))
+        await eventually(lambda: where(api, "after-a-stop"))
+        assert len(api.binds) == len({name for name, _ in api.binds}) == 22
+    finally:
+        for one in both:
+            await one.end(signal.SIGKILL)
