@@ -12,6 +12,8 @@ from steersman.service import flags, logs
 from steersman.service.run import StartError, run
 
 from nodeagent.config import AgentConfig
+from nodeagent.node.pressure import DEFAULT as DEFAULT_THRESHOLDS
+from nodeagent.node.pressure import ThresholdError, thresholds
 
 DESCRIPTION = """\
 Runs the pods of one node (what Kubernetes calls the kubelet).
@@ -96,6 +98,14 @@ def parser() -> argparse.ArgumentParser:
         default={},
         metavar="NAME=QUANTITY,...",
         help="resources that pods do not get, as in cpu=500m,memory=512Mi",
+    )
+    node.add_argument(
+        "--pressure-thresholds",
+        "--eviction-hard",
+        default=DEFAULT_THRESHOLDS,
+        metavar="SIGNAL<VALUE,...",
+        help="below which the node says that it is short of memory, disk or process ids, so that no more pods come; "
+        "its pods are not evicted",
     )
     node.add_argument(
         "--node-lease-renew-interval",
@@ -251,7 +261,12 @@ def config_of(arguments: argparse.Namespace) -> AgentConfig:
         log_bytes_max = whole(arguments.container_log_max_size)
     except QuantityError as error:
         raise StartError(f"--container-log-max-size: {error}") from None
+    try:
+        thresholds(arguments.pressure_thresholds)
+    except ThresholdError as error:
+        raise StartError(f"--pressure-thresholds: {error}") from None
     return AgentConfig(
+        pressure_thresholds=arguments.pressure_thresholds,
         node_name=arguments.node_name,
         node_ips=addresses,
         labels=arguments.node_labels,

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from nodeagent.node.pressure import DEFAULT as DEFAULT_THRESHOLDS
+
 
 @dataclass(frozen=True)
 class AgentConfig:
@@ -28,6 +30,8 @@ class AgentConfig:
         port: port that the agent serves on, for the Node object.
         max_pods: how many pods the node takes.
         reserved: resources of the node that pods do not get, as quantities.
+        pressure_thresholds: what must be left of the machine, see `node.pressure`.
+        runtime_grace_s: how long the runtime may be silent before the node is not ready.
         lease_renew_s: between renewals of the lease.
         lease_duration_s: after which the node counts as lost.
         status_update_s: between looks at the node's own state.
@@ -56,6 +60,8 @@ class AgentConfig:
     port: int = 10250
     max_pods: int = 110
     reserved: Mapping[str, str] = field(default_factory=dict)
+    pressure_thresholds: str = DEFAULT_THRESHOLDS
+    runtime_grace_s: float = 30.0
     lease_renew_s: float = 10.0
     lease_duration_s: int = 40
     status_update_s: float = 10.0

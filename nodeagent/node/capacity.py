@@ -63,7 +63,8 @@ def base_units(quantities: Mapping[str, str]) -> dict[str, Decimal]:
     return {name: quantity.parse(text) for name, text in quantities.items()}
 
 
-def _memory_info() -> dict[str, int]:
+def memory_info() -> dict[str, int]:
+    """/proc/meminfo in bytes."""
     values: dict[str, int] = {}
     for line in Path("/proc/meminfo").read_text().splitlines():
         name, _, rest = line.partition(":")
@@ -75,35 +76,9 @@ def measure(root: Path, max_pods: int) -> Capacity:
     """Reads the machine's resources."""
     return Capacity(
         cpus=len(os.sched_getaffinity(0)),
-        memory_bytes=_memory_info()["MemTotal"],
+        memory_bytes=memory_info()["MemTotal"],
         disk_bytes=shutil.disk_usage(root).total,
         pods=max_pods,
-    )
-
-
-@dataclass(frozen=True)
-class Pressure:
-    """What the machine runs short of."""
-
-    memory: bool
-    disk: bool
-    processes: bool
-
-
-MEMORY_FREE_MIN_BYTES = 100 * 1024 * 1024
-DISK_FREE_MIN_SHARE = 0.1
-PROCESSES_MAX_SHARE = 0.95
-
-
-def pressure(root: Path) -> Pressure:
-    """Reads what is left; the thresholds are the kubelet's where it has some."""
-    usage = shutil.disk_usage(root)
-    running = int(Path("/proc/loadavg").read_text().split()[3].partition("/")[2])
-    limit = int(Path("/proc/sys/kernel/pid_max").read_text())
-    return Pressure(
-        memory=_memory_info()["MemAvailable"] < MEMORY_FREE_MIN_BYTES,
-        disk=usage.free < usage.total * DISK_FREE_MIN_SHARE,
-        processes=running > limit * PROCESSES_MAX_SHARE,
     )
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from steersman.clock import to_timestamp
 from steersman.core.v1.node_pb2 import NodeCondition
 
-from nodeagent.node.capacity import Pressure
+from nodeagent.node.pressure import Pressure
 
 NO_POD_CIDR = "NoPodCIDR"
 

@@ -20,13 +20,15 @@ from nodeagent.cri.images import Images
 from nodeagent.cri.runtime import Runtime
 from nodeagent.errors import RuntimeFailedError
 from nodeagent.network import cni
-from nodeagent.node import capacity, conditions
+from nodeagent.node import capacity, conditions, pressure
 from nodeagent.node.conditions import NodeState
 
 log = structlog.get_logger(__name__)
 
 IMAGES_MAX = 50
 NETWORK_POLL_S = 0.1
+
+NO_NETWORK = f"container runtime network not ready: {conditions.NO_POD_CIDR}: no pod CIDR assigned"
 
 HOSTNAME_LABEL = "kubernetes.io/hostname"
 OS_LABEL = "kubernetes.io/os"
@@ -56,6 +58,8 @@ class NodeKeeper:
         self._informer = informer
         self._clock = clock
         self._capacity = capacity.measure(config.root, config.max_pods)
+        self._thresholds = pressure.thresholds(config.pressure_thresholds)
+        self._runtime_seen_at = float("-inf")
         self._wake = asyncio.Event()
         self._reported_at = float("-inf")
         self.network_ready = asyncio.Event()
@@ -194,16 +198,20 @@ class NodeKeeper:
                     runtime_problem += f": {runtime.message}"
             network = found.get("NetworkReady")
             if not self.pod_cidrs():
-                network_problem = f"container runtime network not ready: {conditions.NO_POD_CIDR}: no pod CIDR assigned"
+                network_problem = NO_NETWORK
             elif missing := cni.missing_plugins(config.cni_bin_dir):
                 names = ", ".join(missing)
                 network_problem = f"container runtime network not ready: no {names} in {config.cni_bin_dir}"
             elif network is None or not network.ready:
                 reason = f"{network.reason}: {network.message}" if network is not None else "unknown"
                 network_problem = f"container runtime network not ready: {reason}"
+            self._runtime_seen_at = self._clock.monotonic()
         except RuntimeFailedError as error:
-            runtime_problem = f"container runtime is down: {error.message}"
-            network_problem = network_problem or ("" if self.network_ready.is_set() else "network not known")
+            # A runtime that is restarted, or slow for a moment, does not cost the node its pods.
+            if self._clock.monotonic() - self._runtime_seen_at > config.runtime_grace_s:
+                runtime_problem = f"container runtime is down: {error.message}"
+            if not self.pod_cidrs():
+                network_problem = NO_NETWORK
         if network_problem:
             self.network_ready.clear()
         elif not runtime_problem:
@@ -211,8 +219,7 @@ class NodeKeeper:
         status = NodeStatus()
         status.CopyFrom(node.status)
         before = list(node.status.conditions)
-        pressure = capacity.pressure(config.root)
-        state = NodeState(pressure, runtime_problem, network_problem)
+        state = NodeState(pressure.measure(config.root, self._thresholds), runtime_problem, network_problem)
         del status.conditions[:]
         status.conditions.extend(conditions.conditions(state, before, self._clock.now()))
         for target, values in (

@@ -17,8 +17,9 @@ from nodeagent import logs
 from nodeagent.cri.exec import Exit, parse_status
 from nodeagent.network import cni
 from nodeagent.node import capacity, conditions
-from nodeagent.node.capacity import Capacity, Pressure
+from nodeagent.node.capacity import Capacity
 from nodeagent.node.conditions import NodeState
+from nodeagent.node.pressure import Pressure, Threshold, ThresholdError, thresholds
 from nodeagent.pod.volumes_spec import Payload
 from nodeagent.rotation import rotated_name, surplus
 from nodeagent.volumes import atomic
@@ -152,6 +153,19 @@ def test_what_pods_may_have_of_a_machine() -> None:
     left = machine.allocatable({"cpu": "500m", "memory": "1Gi"})
     assert (left["cpu"], left["memory"], left["pods"]) == ("1500m", "3145728Ki", "110")
     assert capacity.base_units(left)["memory"] == 3 * 1024**3
+
+
+def test_when_a_machine_is_short() -> None:
+    limits = thresholds("memory.available<100Mi,nodefs.available<10%")
+    assert limits["memory.available"].is_short(99 * 1024**2, 10**12)
+    assert not limits["memory.available"].is_short(101 * 1024**2, 10**12)
+    assert limits["nodefs.available"].is_short(9, 100)
+    assert not limits["nodefs.available"].is_short(10, 100)
+    assert not Threshold().is_short(0, 100)
+    assert thresholds("") == {}
+    for wrong in ("memory.available=1", "memory<1", "memory.available<lots"):
+        with pytest.raises(ThresholdError):
+            thresholds(wrong)
 
 
 def test_conditions_of_a_node() -> None:

@@ -606,7 +606,7 @@ async def test_pods_outlive_their_runtime_and_are_looked_after_when_it_is_back(c
         return any(each.type == "Ready" and "runtime is down" in each.message for each in node.status.conditions)
 
     await cluster.stop()
-    cluster.configure(status_update_s=0.2)
+    cluster.configure(status_update_s=0.2, runtime_grace_s=0)
     agent = cluster.start_without_waiting()
     await cluster.until(node_unready)
     (cluster.machine.base / "containerd.sock").unlink()
