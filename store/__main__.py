@@ -9,7 +9,7 @@ from steersman.service import flags, logs
 from steersman.service.run import run
 
 from store import bootstrap
-from store.settings import Certificates, Endpoint, Settings, SettingsError, parse_initial_cluster
+from store.settings import Certificates, Endpoint, Settings, SettingsError, parse_initial_cluster, parse_retention
 
 _EXAMPLES = """\
   python -m store --data-dir /tmp/one
@@ -42,6 +42,18 @@ def parser() -> argparse.ArgumentParser:
         default=2 * 1024**3,
         metavar="BYTES",
         help="size of keys and history at which the store takes no more puts; 0: the default",
+    )
+    group.add_argument(
+        "--auto-compaction-mode",
+        choices=("periodic", "revision"),
+        default="periodic",
+        help="what --auto-compaction-retention counts",
+    )
+    group.add_argument(
+        "--auto-compaction-retention",
+        default="0",
+        metavar="LENGTH",
+        help="how much history is kept: hours or a duration like 30m (periodic), or a number of revisions; 0: all",
     )
     group.add_argument(
         "--max-request-bytes", type=int, default=1536 * 1024, metavar="BYTES", help="largest request that changes keys"
@@ -149,6 +161,8 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
         quota_bytes=arguments.quota_backend_bytes or 2 * 1024**3,
         request_bytes_max=arguments.max_request_bytes,
         txn_operations_max=arguments.max_txn_ops,
+        auto_compaction_mode=arguments.auto_compaction_mode,
+        auto_compaction_retention=parse_retention(arguments.auto_compaction_mode, arguments.auto_compaction_retention),
         catchup_entries=arguments.snapshot_catchup_entries,
         progress_interval_s=arguments.watch_progress_notify_interval,
     )

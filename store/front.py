@@ -12,7 +12,9 @@ import time
 from etcd.log_pb2 import Identity
 from steersman.service.server import GrpcServer
 
+from store.compactor import Compactor, Retention
 from store.lease.keeper import LeaseKeeper
+from store.quota import Quota
 from store.raft.proposer import Proposer
 from store.replica import Replica
 from store.rpc import cluster, kv, lease, maintenance, watch
@@ -52,10 +54,15 @@ class Front:
         self.keeper = LeaseKeeper(replica, proposer, time.monotonic)
         replica.on_change(self.hub.changed, self.hub.replaced)
         headers = Headers(identity.cluster_id, identity.member_id, lambda: proposer.term)
+        self.quota = Quota(replica, proposer, identity.member_id, settings.quota_bytes)
+        retention = Retention(settings.auto_compaction_mode, settings.auto_compaction_retention)
+        self.compactor = Compactor(replica, proposer, retention, time.monotonic)
+        self._compacts = settings.auto_compaction_retention > 0
         keys = kv.KV(
             replica,
             proposer,
             headers,
+            self.quota,
             request_bytes_max=settings.request_bytes_max,
             txn_operations_max=settings.txn_operations_max,
             scrubbed=self.scrubber.finished,
@@ -78,6 +85,9 @@ class Front:
         """Begins to serve."""
         self.scrubber.start()
         self.keeper.start()
+        self.quota.start()
+        if self._compacts:
+            self.compactor.start()
         await self.server.start()
 
     async def stop(self) -> None:
@@ -85,4 +95,6 @@ class Front:
         self.watch.close()
         await self.server.stop()
         await self.keeper.stop()
+        await self.quota.stop()
+        await self.compactor.stop()
         await self.scrubber.stop()

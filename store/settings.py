@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -77,6 +78,8 @@ class Settings:
     txn_operations_max: int = 128
     progress_interval_s: float = 600.0
     catchup_entries: int = 5_000
+    auto_compaction_mode: str = "periodic"
+    auto_compaction_retention: float = 0.0
 
     def check(self) -> None:
         """Raises SettingsError where the settings cannot work together."""
@@ -125,3 +128,20 @@ def parse_initial_cluster(text: str) -> dict[str, tuple[str, ...]]:
         Endpoint.parse(url)
         members.setdefault(name, []).append(url)
     return {name: tuple(sorted(urls)) for name, urls in members.items()}
+
+
+_UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+
+def parse_retention(mode: str, text: str) -> float:
+    """Reads how much history to keep: seconds for `periodic` ("1" is an hour, "30m", "1h30m"), else revisions.
+
+    Raises:
+        SettingsError: it cannot be read.
+    """
+    if text.isdigit():
+        return float(text) * (_UNITS_S["h"] if mode == "periodic" else 1)
+    parts = re.findall(r"(\d+(?:\.\d+)?)(ms|s|m|h)", text)
+    if mode != "periodic" or not parts or "".join(number + unit for number, unit in parts) != text:
+        raise SettingsError(f"--auto-compaction-retention: {text!r} is not a {mode} retention")
+    return sum(float(number) * _UNITS_S[unit] for number, unit in parts)

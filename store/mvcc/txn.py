@@ -48,6 +48,14 @@ def changes_nothing(request: TxnRequest) -> bool:
     return True
 
 
+def puts_something(request: TxnRequest) -> bool:
+    """Whether some branch of the transaction puts a key."""
+    return any(
+        puts_something(step.request_txn) if step.HasField("request_txn") else step.HasField("request_put")
+        for step in (*request.success, *request.failure)
+    )
+
+
 def is_serializable(request: TxnRequest) -> bool:
     """Whether every range in it is content with what this member knows. Only for one that changes nothing."""
     return all(

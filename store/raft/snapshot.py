@@ -19,7 +19,7 @@ from store.members import Members
 from store.mvcc.keyspace import Keyspace
 from store.mvcc.version import Version
 from store.raft.files import DataCorrupt, sync_directory, write_all
-from store.raft.frame import Damage, Piece, pack, read
+from store.raft.frame import SECTOR_BYTES, Damage, Piece, pack, read
 
 KEYS_PER_PIECE = 256
 FILE_NAME = "snapshot"
@@ -60,14 +60,28 @@ def versions_of(keyspace: Keyspace, head: SnapshotHead) -> Iterator[SnapshotVers
 
 def frames(keyspace: Keyspace, head: SnapshotHead) -> Iterator[bytes]:
     """The bytes of a whole snapshot file, in pieces. As `versions_of`."""
-    yield pack(0, head.SerializeToString())
+    first = pack(0, head.SerializeToString())
+    yield first
     sequence = 1
     count = 0
-    for piece in versions_of(keyspace, head):
-        yield pack(sequence, piece.SerializeToString())
+    size = len(first)
+    for versions in versions_of(keyspace, head):
+        piece = pack(sequence, versions.SerializeToString())
+        yield piece
         sequence += 1
-        count += len(piece.versions)
-    yield pack(sequence, SnapshotTail(versions=count).SerializeToString())
+        count += len(versions.versions)
+        size += len(piece)
+    yield _tail(sequence, count, size)
+
+
+def _tail(sequence: int, versions: int, size: int) -> bytes:
+    """The last piece behind `size` bytes; it fills the file up to a multiple of a sector."""
+    padding = 0
+    while True:
+        piece = pack(sequence, SnapshotTail(versions=versions, padding=bytes(padding)).SerializeToString())
+        if (size + len(piece)) % SECTOR_BYTES == 0:
+            return piece
+        padding += 1
 
 
 class SnapshotFile:

@@ -8,7 +8,8 @@ from etcd.rpc_pb2 import CompactionRequest, DeleteRangeRequest, PutRequest, Rang
 
 from store.errors import RequestTooLarge
 from store.mvcc import check, ranges
-from store.mvcc.txn import changes_nothing, is_serializable
+from store.mvcc.txn import changes_nothing, is_serializable, puts_something
+from store.quota import Quota
 from store.raft import proposer as kinds
 from store.raft.proposer import Proposer
 from store.replica import Replica
@@ -25,6 +26,7 @@ class KV:
         replica: Replica,
         proposer: Proposer,
         headers: Headers,
+        quota: Quota,
         *,
         request_bytes_max: int,
         txn_operations_max: int,
@@ -36,6 +38,7 @@ class KV:
             replica: what is read from.
             proposer: what changes go through.
             headers: this member's response headers.
+            quota: what it may take.
             request_bytes_max: size limit of a change.
             txn_operations_max: limit of steps in a transaction.
             scrubbed: returns when what was compacted is freed.
@@ -43,6 +46,7 @@ class KV:
         self._replica = replica
         self._proposer = proposer
         self._headers = headers
+        self._quota = quota
         self._bytes_max = request_bytes_max
         self._operations_max = txn_operations_max
         self._scrubbed = scrubbed
@@ -69,6 +73,7 @@ class KV:
     async def put(self, raw: bytes) -> bytes:
         """Writes a key."""
         check.check_put(PutRequest.FromString(raw))
+        await self._quota.admit(len(raw))
         return await self._change(kinds.PUT, raw)
 
     async def delete_range(self, raw: bytes) -> bytes:
@@ -81,6 +86,8 @@ class KV:
         request = TxnRequest.FromString(raw)
         check.check_txn(request, self._operations_max)
         if not changes_nothing(request):
+            if puts_something(request):
+                await self._quota.admit(len(raw))
             return await self._change(kinds.TXN, raw)
         if not is_serializable(request):
             await self._proposer.barrier()

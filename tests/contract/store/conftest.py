@@ -20,7 +20,7 @@ from tests.store.client import Client
 from tests.store.running import identity
 
 
-def settings(folder: Path) -> Settings:
+def settings(folder: Path, quota: int = 2**31) -> Settings:
     peers = ("http://127.0.0.1:2380",)
     return Settings(
         name="one",
@@ -31,6 +31,7 @@ def settings(folder: Path) -> Settings:
         advertise_peer_urls=peers,
         initial_cluster={"one": peers},
         progress_interval_s=0.2,
+        quota_bytes=quota,
     )
 
 
@@ -42,15 +43,21 @@ async def no_export() -> Path:
     raise OSError("memory has no file")
 
 
+@pytest.fixture
+def quota() -> int:
+    """The quota of the store under test; a module may have its own."""
+    return 2**31
+
+
 @pytest.fixture(params=["memory", "pysyncobj"])
-async def client(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Client]:
+async def client(request: pytest.FixtureRequest, tmp_path: Path, quota: int) -> AsyncIterator[Client]:
     """A client of a fresh store."""
     running: Front | Store
     if request.param == "memory":
         whose = identity()
         replica = Replica(StateMachine(Members(whose.members)))
         running = Front(
-            settings(tmp_path),
+            settings(tmp_path, quota),
             whose,
             replica,
             MemoryProposer(replica, whose.member_id),
@@ -60,7 +67,7 @@ async def client(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         port = running.server.listen("127.0.0.1:0", None)
         await running.start()
     else:
-        running = await open_store(settings(tmp_path))
+        running = await open_store(settings(tmp_path, quota))
         await running.start()
         port = running.client_ports[0]
     made = Client(f"127.0.0.1:{port}")
