@@ -5,7 +5,6 @@ view (kept per template) -> filters that read the whole cluster -> scores, weigh
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -93,6 +92,14 @@ class NodeVerdict:
     total: int = 0
 
 
+def tally(codes: Codes) -> dict[int, int]:
+    """How many rows have each code that refuses."""
+    counts = np.bincount(codes - FREE_ROW)
+    return {
+        int(number) + FREE_ROW: int(counts[number]) for number in np.flatnonzero(counts) if number > PASS - FREE_ROW
+    }
+
+
 class Framework:
     """Decides for the pods of one profile."""
 
@@ -107,6 +114,7 @@ class Framework:
         self._views: dict[Template, View] = {}
         self._decisions = 0
         self._filters = [plugin for plugin, _ in profile.plugins if plugin.filters]
+        self._order = {plugin.name: position for position, plugin in enumerate(self._filters)}
         self._kept_filters = [plugin for plugin in self._filters if plugin.reads != CLUSTER]
         self._late_filters = [plugin for plugin in self._filters if plugin.reads == CLUSTER]
         self._late_scores = [(p, w) for p, w in profile.plugins if p.scores and p.reads == CLUSTER]
@@ -263,8 +271,8 @@ class Framework:
         if not template.may_preempt:
             return None, default_preemption.NOT_ALLOWED
         cluster, codes = self._cluster, self._last[0]
-        resolvable = [int(code) for code in np.unique(codes) if code > PASS and self._reasons[int(code)].resolvable]
-        rows = np.flatnonzero(np.isin(codes, resolvable))
+        resolvable = [code for code in tally(codes) if self._reasons[code].resolvable]
+        rows = np.flatnonzero(np.isin(codes, resolvable)) if resolvable else np.zeros(0, np.intp)
         found: Preemption | None = None
         if len(rows):
             alone = {self._reasons[code].plugin for code in resolvable} <= {FIT} and not self._bound_to_others(template)
@@ -298,18 +306,15 @@ class Framework:
 
     def diagnose(self, template: Template, codes: Codes) -> Diagnosis:
         """What the codes of all rows amount to; every node is counted under one reason."""
-        counts: Counter[int] = Counter(codes.tolist())
-        counts.pop(FREE_ROW, None)
-        counts.pop(PASS, None)
-        reasons = {self._reasons[number]: count for number, count in counts.items()}
-        return Diagnosis(len(self._cluster.rows), reasons, self._nearest(codes))
+        present = tally(codes)
+        reasons = {self._reasons[number]: count for number, count in present.items()}
+        return Diagnosis(len(self._cluster.rows), reasons, self._nearest(codes, present))
 
-    def _nearest(self, codes: Codes) -> tuple[str, Reason] | None:
+    def _nearest(self, codes: Codes, present: dict[int, int]) -> tuple[str, Reason] | None:
         """The node that came furthest through the filters."""
-        order = {plugin.name: position for position, plugin in enumerate(self._filters)}
         furthest = max(
-            (int(code) for code in np.unique(codes) if code > PASS),
-            key=lambda code: (order.get(self._reasons[code].plugin, -1), self._reasons[code].resolvable),
+            present,
+            key=lambda code: (self._order.get(self._reasons[code].plugin, -1), self._reasons[code].resolvable),
             default=None,
         )
         if furthest is None:

@@ -90,6 +90,8 @@ def plan(
         spared: pods that are never victims.
         first: where in the rows to begin; nodes are examined from there on, so that not always the same ones lose.
     """
+    if not any(priority < template.priority for priority in cluster.resources.by_priority):
+        return None
     chosen = promising(template, cluster, rows) if by_resources_alone else rows
     if not len(chosen):
         return None

@@ -224,6 +224,22 @@ def churn() -> tuple[Schedule, Iterable[Pod]]:
     return schedule, pods()
 
 
+def unschedulable() -> tuple[Schedule, Iterable[Pod]]:
+    schedule = cluster(5000)
+    place(schedule, made_from(template(), 20_000, "init"))
+    impossible = made_from(template(cpu="10", namespace="sched-2"), 1000, "large")
+
+    def pods() -> Iterator[Pod]:
+        for number, pod in enumerate(made_from(template(), 10_000, "pod")):
+            if number % 10 == 0:
+                # These wait, and every event must pass them by.
+                schedule.pod_changed(None, next(impossible), 0)
+                schedule.attempt(0)
+            yield pod
+
+    return schedule, pods()
+
+
 def preemption(nodes: int) -> Callable[[], tuple[Schedule, Iterable[Pod]]]:
     def make() -> tuple[Schedule, Iterable[Pod]]:
         schedule = cluster(nodes)
@@ -249,6 +265,7 @@ WORKLOADS = (
     Workload("PreferredTopologySpreading 5000", 340, 4000, spreading("ScheduleAnyway")),
     Workload("DefaultTopologySpreading 50000", 160, 4000, default_spreading),
     Workload("MixedChurn 10000", 710, 4000, churn),
+    Workload("Unschedulable 10000, 20000 there, 1000 that wait", 600, 4000, unschedulable),
     Workload("one node each, 15000 nodes, 30000 pods", 1100, 5000, one_node_each),
     Workload("Preemption 1000 nodes, 1000 pods", None, 500, preemption(1000)),
     Workload("Preemption 5000 nodes, 5000 pods", None, 500, preemption(5000)),
