@@ -107,7 +107,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     proxy = Proxy(
         Compiler(settings.options),
         iptables,
-        Network(apply_routes, routing.forget),
+        Network(apply_routes, routing.forget, routing.udp_flows),
         services=services,
         slices=slices,
         nodes=nodes,

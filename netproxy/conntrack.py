@@ -7,6 +7,7 @@ TCP needs none of this: a connection to a dead endpoint breaks by itself.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
@@ -70,4 +71,33 @@ def stale(
         if port.protocol == "udp" and new_endpoints.get(key) and not old_endpoints.get(key):
             for address, number in portals(port):
                 found[Flows(address, number)] = None
+    return list(found)
+
+
+_FLOW = re.compile(r"\bdst=(\S+) sport=\d+ dport=(\d+) .*?\bsrc=(\S+) dst=\S+ sport=(\d+)")
+
+
+def stale_in(
+    listing: str, ports: Mapping[Key, ServicePort], endpoints: Mapping[Key, tuple[Endpoint, ...]]
+) -> list[Flows]:
+    """Of the flows that `conntrack -L -p udp` lists, those to a Service that go where it has no endpoint any more.
+
+    What changed while nobody watched, before a start, leaves no other trace than these.
+    """
+    meant: dict[tuple[str, int], set[tuple[str, int]]] = {}
+    for key, port in ports.items():
+        if port.protocol == "udp":
+            for address, number in portals(port):
+                if address:
+                    meant[address, number] = {endpoint[:2] for endpoint in endpoints.get(key, ())}
+    found: dict[Flows, None] = {}
+    for line in listing.splitlines():
+        match = _FLOW.search(line)
+        if match is None:
+            continue
+        destination, port_there = match[1], int(match[2])
+        allowed = meant.get((destination, port_there))
+        if allowed is not None and (match[3], int(match[4])) not in allowed:
+            translated = match[3] if match[3] != destination else ""
+            found[Flows(destination, port_there, translated)] = None
     return list(found)

@@ -67,6 +67,17 @@ async def forget(flows: Iterable[Flows]) -> int:
     return done
 
 
+async def udp_flows() -> str:
+    """The tracked UDP flows as `conntrack` lists them; empty without that program."""
+    if shutil.which("conntrack") is None:
+        return ""
+    try:
+        return await commands.run(["conntrack", "-L", "-p", "udp"])
+    except CommandError as error:
+        log.warning("flows not listed", error=error.stderr.strip())
+        return ""
+
+
 def sysctl(name: str, value: str, *, root: Path = SYSCTL_ROOT) -> bool:
     """Sets a kernel switch ("net.ipv4.ip_forward"); False when the kernel does not have it or does not let us."""
     path = root / name.replace(".", "/")

@@ -74,10 +74,12 @@ class Network:
     Attributes:
         apply_routes: makes the routes these and returns those that were refused.
         forget: deletes tracked flows.
+        udp_flows: lists tracked UDP flows.
     """
 
     apply_routes: Callable[[frozenset[Route]], Awaitable[frozenset[Route]]]
     forget: Callable[[list[conntrack.Flows]], Awaitable[int]]
+    udp_flows: Callable[[], Awaitable[str]]
 
 
 @dataclass(frozen=True)
@@ -218,6 +220,9 @@ class Proxy:
         if installed is not None:
             flows = conntrack.stale(installed.ports, installed.endpoints, compiled.ports, compiled.endpoints)
             await self._network.forget(flows)
+        elif self.status.generation == 0:
+            listing = await self._network.udp_flows()
+            await self._network.forget(conntrack.stale_in(listing, compiled.ports, compiled.endpoints))
         await self._sync_routes()
         await self._succeeded(compiled, start, service_revision, slice_revision, bytes_written=len(text))
 

@@ -149,6 +149,13 @@ async def test_udp_flows_move_on_when_their_endpoint_goes(cluster: Cluster, api:
     await proxy.in_force(api.revision)
     assert once() == "b"
 
+    # Also when the change came while nobody watched.
+    proxy.end(signal.SIGKILL)
+    api.put(slice_of("dns", ["10.244.1.5"], 5353, protocol="UDP"))
+    proxy.start()
+    await proxy.in_force(api.revision)
+    assert once() == "a"
+
 
 async def test_rules_that_somebody_flushed_are_made_again(
     cluster: Cluster, api: StandIn, proxy: RunningProxy, iptables: str

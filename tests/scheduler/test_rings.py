@@ -39,7 +39,7 @@ def imported(path: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda path: str(path.relative_to(ROOT)))
+@pytest.mark.parametrize("path", list(modules()), ids=lambda path: str(path.relative_to(ROOT)))
 def test_decisions_are_pure(path: Path) -> None:
     names = imported(path)
     assert {name for name in names if name.split(".")[0] in OUTWARD} == set()
