@@ -171,7 +171,8 @@ class Executor:
         if attempt > 0:
             self._event(pod, "Normal", "SandboxChanged", "Pod sandbox changed, it will be killed and re-created.")
         config = sandbox_config.build(pod, attempt, place)
-        await self._runtime.create_sandbox(config, handler=pod.spec.runtime_class_name)
+        sandbox_id = await self._runtime.create_sandbox(config, handler=pod.spec.runtime_class_name)
+        log.info("sandbox started", pod=f"{pod.metadata.namespace}/{pod.metadata.name}", id=sandbox_id[:12])
 
     async def _write_hosts(self, pod: Pod, sandbox: SandboxRecord) -> None:
         short, full = sandbox_config.host_names(pod, self._place(pod))

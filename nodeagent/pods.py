@@ -25,6 +25,7 @@ from nodeagent.worker import PodWorker
 log = structlog.get_logger(__name__)
 
 _OWNERS_MAX = 20_000
+RELIST_WITHOUT_EVENTS_S = 1.0
 
 
 class Pods:
@@ -47,6 +48,7 @@ class Pods:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._owners: OrderedDict[str, str] = OrderedDict()
         self._listed: dict[str, Listed] = {}
+        self._relist_s = tools.config.relist_s
 
     def worker(self, uid: str) -> PodWorker | None:
         """The worker of a pod."""
@@ -144,7 +146,8 @@ class Pods:
                         worker.ended(event.container_id)
             except RuntimeFailedError as error:
                 if error.code == "UNIMPLEMENTED":
-                    log.info("the runtime has no events; relying on listings", every_s=self._tools.config.relist_s)
+                    self._relist_s = min(self._relist_s, RELIST_WITHOUT_EVENTS_S)
+                    log.info("the runtime has no events; relying on listings", every_s=self._relist_s)
                     return
                 log.warning("the runtime's events broke", error=error.message)
             # What happened meanwhile was not heard.
@@ -172,7 +175,7 @@ class Pods:
                         worker.wake()
                 self._listed = listed
             await asyncio.to_thread(self._weigh, [worker.pod for worker in self._workers.values() if worker.pod])
-            await self._tools.clock.sleep(self._tools.config.relist_s)
+            await self._tools.clock.sleep(self._relist_s)
 
     def _weigh(self, pods: list[Pod]) -> None:
         """Lets each class of pods have CPU by what its pods ask for: best effort gets what the others leave."""

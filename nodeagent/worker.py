@@ -95,6 +95,8 @@ class PodWorker:
         newest = self._publisher.saw(pod)
         changed = self._pod is None or self._pod.metadata.generation != newest.metadata.generation
         before, self._pod = self._pod, newest
+        if before is None:
+            self._log.info("pod bound to this node", phase=pod.status.phase)
         if changed:
             self._tools.objects.follow(pod)
             self._launcher.problems.clear()
