@@ -22,6 +22,7 @@ from steersman.service.run import StartError
 from steersman.service.server import GrpcServer
 from steersman.service.tls import TLSFiles
 
+from nodeagent.cgroups import MOUNT, Cgroups
 from nodeagent.config import AgentConfig
 from nodeagent.cri.channel import RuntimeChannel
 from nodeagent.cri.images import Images
@@ -67,7 +68,7 @@ def lock_root(folders: Folders) -> IO[str]:
 class Agent:
     """One node's agent. Make it inside a running loop and `run()` it once.
 
-    Making it raises `StartError` when it lacks rights or another agent uses its root.
+    Making it raises `StartError` when it lacks rights or cgroups, or another agent uses its root.
 
     Attributes:
         pods: the workers.
@@ -82,6 +83,12 @@ class Agent:
         self.folders = Folders(config.root)
         if os.geteuid() != 0:
             raise StartError("the nodeagent must run as root: it makes cgroups, mounts and network namespaces")
+        missing = Cgroups(config.cgroup_root).missing()
+        if missing:
+            raise StartError(
+                f"no cgroup controllers {', '.join(missing)} at {MOUNT}: the kernel lacks them, "
+                "or this mount namespace has a /sys of its own (as `ip netns exec` makes one)"
+            )
         self._lock = lock_root(self.folders)
         self._channel = RuntimeChannel(config.runtime_endpoint, self.metrics)
         self.runtime = Runtime(self._channel, TerminationMessages())

@@ -10,6 +10,7 @@ from nodeagent.pod import resources
 from nodeagent.pod.resources import BEST_EFFORT, BURSTABLE, GUARANTEED, Limits
 
 MOUNT = Path("/sys/fs/cgroup")
+NEEDED = ("cpu", "memory", "pids")
 _CONTROLLERS_V2 = "+cpu +memory +pids"
 
 
@@ -32,6 +33,13 @@ class Cgroups:
         self._mount = mount
         self.unified = (mount / "cgroup.controllers").exists()
 
+    def missing(self) -> list[str]:
+        """Controllers that pods need and that this machine (or this mount namespace) does not have."""
+        if self.unified:
+            present = set((self._mount / "cgroup.controllers").read_text().split())
+            return [name for name in NEEDED if name not in present]
+        return [name for name in NEEDED if not (self._mount / name).is_dir()]
+
     def parent_of(self, uid: str, qos: str) -> str:
         """The pod's cgroup, as the runtime is told it."""
         return f"{self._class(qos)}/pod{uid}"
@@ -53,7 +61,7 @@ class Cgroups:
         if self.unified:
             self._create_unified(parent, limits)
             return
-        for controller in ("cpu", "memory", "pids"):
+        for controller in NEEDED:
             hierarchy = self._mount / controller
             if not hierarchy.is_dir():
                 continue

@@ -136,6 +136,8 @@ def test_cgroups_of_both_versions(tmp_path: object) -> None:
     for controller in ("cpu", "memory", "pids"):
         (root / "v1" / controller).mkdir(parents=True)
     old = Cgroups("/lab/n1", root / "v1")
+    assert old.missing() == []
+    assert Cgroups("/", root / "none").missing() == ["cpu", "memory", "pids"]
     parent = old.parent_of("u", resources.BURSTABLE)
     assert parent == "/lab/n1/kubepods/burstable/podu"
     old.create(parent, resources.Limits(512, 20_000, 1 << 20))
@@ -145,6 +147,7 @@ def test_cgroups_of_both_versions(tmp_path: object) -> None:
     (root / "v2").mkdir()
     (root / "v2/cgroup.controllers").write_text("cpu memory")
     new = Cgroups("/", root / "v2")
+    assert new.missing() == ["pids"]
     parent = new.parent_of("u", resources.GUARANTEED)
     assert parent == "/kubepods/podu"
     new.create(parent, resources.Limits(1024))

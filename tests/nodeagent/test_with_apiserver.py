@@ -16,6 +16,7 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2
+from grpc_reflection.v1alpha import reflection_pb2
 from steersman.client import Api
 from steersman.core.v1 import Pod, PodLogsRequest, PodLogsResponse
 from steersman.errors import NotFound
@@ -241,6 +242,15 @@ async def test_only_the_apiserver_may_ask_for_streams(agent: AgentProcess) -> No
     assert await logs("admin") is grpc.StatusCode.NOT_FOUND
     assert await logs("node") is grpc.StatusCode.PERMISSION_DENIED
     assert "nodeagent_runtime_call_duration_seconds" in await asyncio.to_thread(metrics, agent)
+    async with channel_as(agent, "node") as channel:
+        reflect = channel.stream_stream(
+            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
+            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
+            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
+        )
+        question = reflection_pb2.ServerReflectionRequest(file_containing_symbol=SERVICE)
+        [answer] = [each async for each in reflect(iter([question]), timeout=5)]
+        assert b"PortForward" in answer.file_descriptor_response.file_descriptor_proto[0]
 
 
 def metrics(agent: AgentProcess) -> str:
