@@ -39,7 +39,6 @@ class AgentConfig:
         sync_s: between looks at a pod that nothing happened to.
         relist_s: between listings of the runtime.
         housekeeping_s: between searches for leftovers.
-        crash_backoff_base_s: delay of the second restart.
         log_bytes_max: size at which a container's log is moved away.
         log_files_max: how many files of a container's log are kept.
     """
@@ -69,6 +68,5 @@ class AgentConfig:
     sync_s: float = 60.0
     relist_s: float = 10.0
     housekeeping_s: float = 60.0
-    crash_backoff_base_s: float = 10.0
     log_bytes_max: int = 10 * 1024 * 1024
     log_files_max: int = 5

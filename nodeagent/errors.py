@@ -43,7 +43,7 @@ class ImageError(Exception):
         self.message = message
 
 
-class StartError(Exception):
+class ContainerStartError(Exception):
     """A container could not be started.
 
     Attributes:

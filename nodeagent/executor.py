@@ -21,7 +21,7 @@ from nodeagent.cgroups import Cgroups
 from nodeagent.config import AgentConfig
 from nodeagent.cri.images import Images, PresentImage, pull_policy
 from nodeagent.cri.runtime import PodIdentity, Runtime
-from nodeagent.errors import ImageError, RuntimeFailedError, StartError
+from nodeagent.errors import ContainerStartError, ImageError, RuntimeFailedError
 from nodeagent.folders import Folders
 from nodeagent.handlers import Handlers, Target
 from nodeagent.objects import ReferencedObjects
@@ -219,7 +219,7 @@ class Executor:
             PodConfigError: a reference leads nowhere.
             VolumeError: a volume cannot be made ready.
             ImageError: the image cannot be had.
-            StartError: the runtime refuses, or the hook failed.
+            ContainerStartError: the runtime refuses, or the hook failed.
         """
         place = self._place(pod)
         around = sandbox_config.build(pod, sandbox.attempt, place)
@@ -251,13 +251,13 @@ class Executor:
         except RuntimeFailedError as error:
             if not error.still_busy:
                 self._event(pod, "Warning", "Failed", f"Error: {error.message}", container)
-            raise StartError("CreateContainerError", error.message, still_busy=error.still_busy) from error
+            raise ContainerStartError("CreateContainerError", error.message, still_busy=error.still_busy) from error
         self._event(pod, "Normal", "Created", f"Created container: {container.name}", container)
         try:
             await self._runtime.start_container(container_id)
         except RuntimeFailedError as error:
             self._event(pod, "Warning", "Failed", f"Error: {error.message}", container)
-            raise StartError("RunContainerError", error.message) from error
+            raise ContainerStartError("RunContainerError", error.message) from error
         self._event(pod, "Normal", "Started", f"Started container {container.name}", container)
         log.info(
             "container started", pod=f"{pod.metadata.namespace}/{pod.metadata.name}", container=container.name,
@@ -275,7 +275,7 @@ class Executor:
         message = f"PostStartHook failed: {answer.message}"
         self._event(pod, "Warning", "FailedPostStartHook", message, container)
         await self._runtime.stop_container(container_id, 0)
-        raise StartError("PostStartHookError", message)
+        raise ContainerStartError("PostStartHookError", message)
 
     def _target(self, pod: Pod, container: Container, container_id: str, sandbox: SandboxRecord | None) -> Target:
         ips = sandbox.ips if sandbox is not None else ()

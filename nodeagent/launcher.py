@@ -14,7 +14,7 @@ import structlog
 from steersman.core.v1.pod_pb2 import Pod
 
 from nodeagent.cri.runtime import PodIdentity
-from nodeagent.errors import ImageError, RuntimeFailedError, StartError, VolumeError
+from nodeagent.errors import ContainerStartError, ImageError, RuntimeFailedError, VolumeError
 from nodeagent.pod import backoff
 from nodeagent.pod.backoff import CrashBackoff
 from nodeagent.pod.errors import PodConfigError
@@ -169,12 +169,8 @@ class Launcher:
             return
         executor = self._tools.executor
         if action.after is not None:
-            self.backoffs[action.name] = backoff.after_start(
-                self.backoffs.get(action.name),
-                self._tools.clock.now(),
-                action.after,
-                base_s=self._tools.config.crash_backoff_base_s,
-            )
+            entry = self.backoffs.get(action.name)
+            self.backoffs[action.name] = backoff.after_start(entry, self._tools.clock.now(), action.after)
             self._tools.metrics.restarts.inc()
         self.problems.pop(action.name, None)
         try:
@@ -186,7 +182,7 @@ class Launcher:
             self._note(action.name, error.reason, error.message, self._raise_retry(action.name, backoff.BASE_S))
         except (PodConfigError, VolumeError) as error:
             self._note(action.name, CONFIG_ERROR, str(error), CONFIG_RETRY_S)
-        except StartError as error:
+        except ContainerStartError as error:
             # What was made has ended, and waits as any container that ended; what was not made is tried again later.
             retry_s = CONFIG_RETRY_S if error.reason == CREATE_ERROR else 0.0
             self._note(action.name, error.reason, error.message, BUSY_RETRY_S if error.still_busy else retry_s)

@@ -699,3 +699,35 @@ spec:
     readinessProbe: {tcpSocket: {port: 8080}, periodSeconds: 30}
 """)
     await cluster.ready("soon", 3)
+
+
+async def test_namespaces_and_kernel_settings_of_a_pod(cluster: Cluster) -> None:
+    await cluster.apply("""
+apiVersion: v1
+kind: Pod
+metadata: {name: shared}
+spec:
+  terminationGracePeriodSeconds: 1
+  shareProcessNamespace: true
+  securityContext: {sysctls: [{name: net.ipv4.ip_unprivileged_port_start, value: "7"}]}
+  containers:
+  - {name: main, image: "steersman.local/busybox:1", command: [sleep, "1000"]}
+  - {name: other, image: "steersman.local/busybox:1", command: [sleep, "2000"]}
+---
+apiVersion: v1
+kind: Pod
+metadata: {name: host}
+spec:
+  terminationGracePeriodSeconds: 1
+  hostPID: true
+  containers:
+  - {name: main, image: "steersman.local/busybox:1", command: [sleep, "3000"], securityContext: {privileged: true}}
+""")
+    await cluster.ready("shared")
+    processes = await cluster.exec("shared", "ps", "-o", "args")
+    assert "catatonit" in processes
+    assert "sleep 2000" in processes
+    assert await cluster.exec("shared", "cat", "/proc/sys/net/ipv4/ip_unprivileged_port_start") == "7\n"
+    await cluster.ready("host")
+    assert "containerd" in await cluster.exec("host", "ps", "-o", "args")
+    assert await cluster.exec("host", "sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward && echo may") == "may\n"
