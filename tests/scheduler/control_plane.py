@@ -93,14 +93,22 @@ class ControlPlane:
             *["--cert-file", str(folder / "store.crt"), "--key-file", str(folder / "store.key")],
             *["--trusted-ca-file", str(folder / "ca.crt"), "--client-cert-auth", "--listen-metrics-urls", ""],
         )
-        self.start(
+        self._apiserver = (
             *["apiserver", "--etcd-servers", url, "--etcd-cafile", str(folder / "ca.crt")],
             *["--etcd-certfile", str(folder / "apiserver.crt"), "--etcd-keyfile", str(folder / "apiserver.key")],
             *["--bind-address", f"127.0.0.1:{free_port()}", "--metrics-address", ""],
             *["--socket", str(folder / "api.sock"), *self.tls("apiserver")],
         )
+        self.apiserver = self.start(*self._apiserver)
         async with self.connect() as api:
             await self._answers(api)
+
+    def kill_apiserver(self) -> None:
+        """SIGKILL, and a new one at once."""
+        self.apiserver.kill()
+        self.apiserver.wait()
+        self._processes.remove(self.apiserver)
+        self.apiserver = self.start(*self._apiserver)
 
     def connect(self, configuration: Path | None = None) -> Api:
         """A client; the administrator's unless another configuration is given."""
