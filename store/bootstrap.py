@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import random
 import time
 from collections.abc import Callable
@@ -363,6 +364,10 @@ async def run(settings: Settings, stop: asyncio.Event, started: Callable[[Store]
         StartError: it cannot start, or cannot go on.
     """
     store = await open_store(settings)
+    # What was just loaded stays: the collector need not walk it, and need not run as often as for a small program.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
     try:
         await store.start()
         if started is not None:

@@ -58,6 +58,11 @@ class DataDirectory:
         """Whether no member has lived here yet."""
         return not WriteAheadLog.exists(self._member / "wal")
 
+    @property
+    def member_folder(self) -> Path:
+        """Where the member's files are."""
+        return self._member
+
     def create(self, identity: Identity) -> None:
         """Makes it the directory of a new member. Raises OSError."""
         wal = WriteAheadLog(self._member / "wal")
