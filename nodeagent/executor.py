@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from decimal import Decimal
@@ -196,14 +195,14 @@ class Executor:
         secrets = [
             secret for name in names if (secret := self._objects.secret(pod.metadata.namespace, name)) is not None
         ]
-        began = time.monotonic()
+        began = self._clock.monotonic()
         try:
             pulled = await self._images.pull(container.image, secrets, sandbox)
         except ImageError as error:
             message = f'Failed to pull image "{container.image}": {error.message}'
             self._event(pod, "Warning", "Failed", message, container)
             raise
-        seconds = time.monotonic() - began
+        seconds = self._clock.monotonic() - began
         message = (
             f'Successfully pulled image "{container.image}" in {seconds:.3f}s. Image size: {pulled.size_bytes} bytes.'
         )

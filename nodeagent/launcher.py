@@ -18,7 +18,7 @@ from nodeagent.errors import ContainerStartError, ImageError, RuntimeFailedError
 from nodeagent.pod import backoff
 from nodeagent.pod.backoff import CrashBackoff
 from nodeagent.pod.errors import PodConfigError
-from nodeagent.pod.plan import Action, CreateSandbox, Problem, StartContainer, ephemeral
+from nodeagent.pod.plan import PULL_FAILED, Action, CreateSandbox, Problem, StartContainer, ephemeral
 from nodeagent.pod.state import Life, PodRuntime
 from nodeagent.tools import WorkerTools
 
@@ -106,7 +106,8 @@ class Launcher:
 
     def reconsider(self) -> None:
         """What the pod refers to has changed: what failed for want of it may be tried at once."""
-        for name in [name for name, each in self.problems.items() if name == SANDBOX or each.reason == CONFIG_ERROR]:
+        curable = (CONFIG_ERROR, PULL_FAILED)
+        for name in [name for name, each in self.problems.items() if name == SANDBOX or each.reason in curable]:
             del self.problems[name]
 
     def close(self) -> None:

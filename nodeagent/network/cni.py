@@ -52,6 +52,8 @@ def conflist(cidrs: list[str], *, bridge: str, state: Path, mtu: int = 0) -> str
         "type": "bridge",
         "bridge": bridge,
         "isGateway": True,
+        # A bridge that is left from a node with other addresses is given the new one.
+        "forceAddress": True,
         "ipMasq": False,
         "hairpinMode": True,
         "ipam": {"type": "host-local", "ranges": ranges, "routes": routes, "dataDir": str(state)},

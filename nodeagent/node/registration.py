@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 
 IMAGES_MAX = 50
 NETWORK_POLL_S = 0.1
+NETWORK_SETTLE_S = 0.3
 
 NO_NETWORK = f"container runtime network not ready: {conditions.NO_POD_CIDR}: no pod CIDR assigned"
 
@@ -60,6 +61,7 @@ class NodeKeeper:
         self._capacity = capacity.measure(config.root, config.max_pods)
         self._thresholds = pressure.thresholds(config.pressure_thresholds)
         self._runtime_seen_at = float("-inf")
+        self._network_settles_at = float("-inf")
         self._wake = asyncio.Event()
         self._reported_at = float("-inf")
         self.network_ready = asyncio.Event()
@@ -180,8 +182,12 @@ class NodeKeeper:
         except cni.CidrError as error:
             log.error("network not configured", error=str(error))
             return
+        replaced = (self._config.cni_conf_dir / cni.FILE_NAME).exists()
         if cni.write(self._config.cni_conf_dir, text):
             log.info("network configured", cidrs=cidrs, bridge=self._config.bridge)
+            if replaced:
+                # The runtime goes on with the old one until it has noticed, and does not say which one it has.
+                self._network_settles_at = self._clock.monotonic() + NETWORK_SETTLE_S
 
     async def _status(self, node: Node) -> NodeStatus:
         """The status that is true now."""
@@ -205,6 +211,8 @@ class NodeKeeper:
             elif network is None or not network.ready:
                 reason = f"{network.reason}: {network.message}" if network is not None else "unknown"
                 network_problem = f"container runtime network not ready: {reason}"
+            elif self._clock.monotonic() < self._network_settles_at:
+                network_problem = "container runtime network not ready: its configuration has just changed"
             self._runtime_seen_at = self._clock.monotonic()
         except RuntimeFailedError as error:
             # A runtime that is restarted, or slow for a moment, does not cost the node its pods.

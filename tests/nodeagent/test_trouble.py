@@ -91,6 +91,23 @@ async def test_a_node_without_a_network_says_so_and_its_pods_wait(inside: Machin
         await cluster.close()
 
 
+async def test_pods_get_addresses_of_the_new_network_when_it_changes(cluster: Cluster) -> None:
+    await cluster.stop()
+    node = await cluster.api.nodes.get("n1")
+    node.spec.pod_cidr = "10.244.9.0/24"
+    node.spec.pod_cidrs[:] = ["10.244.9.0/24"]
+    await cluster.api.nodes.update(node)
+    await cluster.apply(sleeper("new"))
+    cluster.start_without_waiting()
+    try:
+        pod = await cluster.ready("new")
+        assert pod.status.pod_ip.startswith("10.244.9.")
+    finally:
+        await cluster.api.pods.delete("new", grace_period_s=1)
+        await cluster.gone("new")
+        cluster.machine.run("ip", "link", "delete", "steer0")
+
+
 async def test_an_answer_that_comes_after_later_news_is_not_taken_for_the_truth(inside: Machine) -> None:
     cluster = Cluster(inside)
     nodes = cluster.api.nodes
