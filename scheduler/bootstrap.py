@@ -26,6 +26,7 @@ from steersman.service.server import GrpcServer
 from steersman.service.tls import TLSFiles
 
 from scheduler import configuration
+from scheduler.asker import Asker
 from scheduler.binder import Binder
 from scheduler.columns.cluster import Cluster
 from scheduler.configuration import ConfigurationError, Factory
@@ -157,6 +158,9 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     profiles: Sequence[str | Profile] = settings.names
     if settings.profiles is not None:
         profiles = read_profiles(settings.profiles, reasons)
+        if settings.tls is None:
+            for extender in profiles[0].extenders if isinstance(profiles[0], Profile) else ():
+                refuse_plain_text(extender.address, f"extender {extender.name}")
     schedule = make_schedule(profiles, reasons, random.Random(settings.seed))
     names = tuple(schedule.frameworks)
     recorder = Recorder(api, names[0], clock=clock)
@@ -173,7 +177,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             terms=settings.election,
             on_change=bell.wake,
         )
-    loop = Loop(schedule, binder, bell, clock, metrics, may_decide=election.leads if election else lambda: True)
+    asker = Asker(schedule, binder, clock, settings.tls, bell)
+    loop = Loop(schedule, binder, asker, bell, clock, metrics, may_decide=election.leads if election else lambda: True)
 
     server = GrpcServer([Explainer(schedule, reasons, clock).handler()], services=[SERVICE])
     server.listen(settings.bind_address, settings.tls)
@@ -204,6 +209,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             for task in (*tasks, stopped):
                 task.cancel()
             await asyncio.gather(*tasks, stopped, return_exceptions=True)
+            await asker.close()
             await binder.drain(STOP_S)
             if election is not None:
                 await election.resign()

@@ -11,6 +11,8 @@
       pluginConfig:
       - name: NodeResourcesFit
         args: {scoringStrategy: {type: MostAllocated}}
+    extenders:                       # gRPC services, see extender.proto
+    - {name: rack-planner, address: "planner:9000", weight: 2, ignorable: true, timeoutSeconds: 2}
 
 What makes no sense is refused with its path; what has no effect here is answered with a warning.
 """
@@ -19,12 +21,13 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from steersman.core.v1 import NodeAffinity as NodeAffinityMessage
 from steersman.manifests import codec
 
+from scheduler.extender import ExtenderSpec
 from scheduler.framework import Profile
 from scheduler.plugins.inter_pod_affinity import InterPodAffinity
 from scheduler.plugins.node_affinity import NodeAffinity
@@ -259,6 +262,29 @@ class Selection:
     preemption: bool = True
 
 
+def _extenders(top: Part) -> tuple[ExtenderSpec, ...]:
+    found: dict[str, ExtenderSpec] = {}
+    for part in top.parts("extenders"):
+        address = part.take("address", str, "")
+        if not address:
+            hint = "; extenders are gRPC services here" if "urlPrefix" in part.data else ""
+            raise ConfigurationError(part.at("address"), f"required{hint}")
+        spec = ExtenderSpec(
+            name=part.take("name", str, address),
+            address=address,
+            server_name=part.take("serverName", str, ""),
+            weight=part.between("weight", 0, 100, 1),
+            ignorable=part.take("ignorable", bool, False),
+            timeout_s=part.between("timeoutSeconds", 1, 60, 5),
+            resources=frozenset(map(str, part.take("managedResources", list, []))),
+        )
+        part.finish()
+        if spec.name in found or spec.name in CLASSES:
+            raise ConfigurationError(part.at("name"), f"{spec.name!r} is there already")
+        found[spec.name] = spec
+    return tuple(found.values())
+
+
 def profiles(
     document: Any, reasons: Reasons, foreign: Mapping[str, Factory] | None = None
 ) -> tuple[tuple[Profile, ...], list[str]]:
@@ -282,12 +308,13 @@ def profiles(
         if top.data.get(name) is not None:
             top.take(name, object, None)
             warnings.append(f"{name} has no effect: {why}")
+    extenders = _extenders(top)
     made: dict[str, Profile] = {}
     for part in top.parts("profiles"):
         profile = _profile(part, reasons, foreign or {}, warnings)
         if profile.name in made:
             raise ConfigurationError(part.at("schedulerName"), f"{profile.name!r} is there already")
-        made[profile.name] = profile
+        made[profile.name] = replace(profile, extenders=extenders)
     top.finish()
     if not made:
         raise ConfigurationError("profiles", "at least one is required")

@@ -5,7 +5,7 @@ view (kept per template) -> filters that read the whole cluster -> scores, weigh
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from scheduler.columns.cluster import Cluster
 from scheduler.columns.pods import REQUIRED_AWAY
+from scheduler.extender import ExtenderSpec
 from scheduler.plugins import default_preemption
 from scheduler.plugins.default_preemption import Preemption
 from scheduler.plugins.node_resources_fit import NodeResourcesFit
@@ -36,11 +37,13 @@ class Profile:
         name: the scheduler name that pods ask for.
         plugins: plugins and the weights of their scores, in the order of the filters.
         preemption: its pods may push out others.
+        extenders: services of others that have a say.
     """
 
     name: str
     plugins: tuple[tuple[Plugin, int], ...]
     preemption: bool = True
+    extenders: tuple[ExtenderSpec, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -119,8 +122,10 @@ class Framework:
         self._late_filters = [plugin for plugin in self._filters if plugin.reads == CLUSTER]
         self._late_scores = [(p, w) for p, w in profile.plugins if p.scores and p.reads == CLUSTER]
         self._weights = [weight for _, weight in profile.plugins]
-        self.reads_cluster = frozenset(plugin.name for plugin in self._late_filters)
-        """The plugins whose verdict about a node may depend on other nodes."""
+        self.reads_cluster = frozenset(
+            (*(plugin.name for plugin in self._late_filters), *(extender.name for extender in profile.extenders))
+        )
+        """Those whose verdict about a node may depend on more than the node: some plugins, and every extender."""
         self._last: tuple[Codes, Scores | None] = (np.zeros(0, np.int32), None)
         self._choosers = [p for p in self._filters if type(p).candidates is not Plugin.candidates]
 
@@ -171,6 +176,21 @@ class Framework:
             masked[preferred] = 0
         self._last = (view.codes if late is None else np.where(view.codes == PASS, late, view.codes), masked)
         return self._best(view, masked) or self.diagnose(template, self._last[0])
+
+    def rank(self, template: Template) -> dict[str, int]:
+        """The nodes that suit a pod of this template now, with their scores."""
+        cluster = self._cluster
+        codes = first_refusals(self._free_rows(), self._filters, template, cluster, slice(0, cluster.height))
+        passing = np.flatnonzero(codes == PASS)
+        total = np.zeros(len(passing), np.int64)
+        if len(passing):
+            for _, scaled in self._scores(template, passing):
+                total += scaled
+        return {cluster.node_name(row): score for row, score in zip(passing.tolist(), total.tolist(), strict=True)}
+
+    def one_of(self, nodes: Sequence[str]) -> str:
+        """One of several equally good nodes, at random."""
+        return nodes[0] if len(nodes) == 1 else nodes[self._source.randrange(len(nodes))]
 
     def evidence(self) -> Evidence:
         """What the last decision was based on; to be asked for before anything changes."""

@@ -8,9 +8,10 @@ from collections.abc import Callable
 import structlog
 from steersman.clock import Clock
 
+from scheduler.asker import Asker
 from scheduler.binder import Binder
 from scheduler.metrics import Metrics
-from scheduler.schedule import Placement, Schedule
+from scheduler.schedule import Inquiry, Placement, Schedule
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +50,7 @@ class Loop:
         self,
         schedule: Schedule,
         binder: Binder,
+        asker: Asker,
         bell: Bell,
         clock: Clock,
         metrics: Metrics,
@@ -60,6 +62,7 @@ class Loop:
         Args:
             schedule: what to drive.
             binder: who carries it out.
+            asker: who asks extenders.
             bell: rung when there may be something to do.
             clock: the clock.
             metrics: where to count.
@@ -67,6 +70,7 @@ class Loop:
         """
         self._schedule = schedule
         self._binder = binder
+        self._asker = asker
         self._bell = bell
         self._clock = clock
         self._metrics = metrics
@@ -104,6 +108,8 @@ class Loop:
                 metrics.waited.observe(attempt.waited_s)
                 log.debug("placed", pod=str(attempt.pod), node=attempt.node)
                 await self._binder.bind(attempt)
+            elif isinstance(attempt, Inquiry):
+                self._asker.ask(attempt)
             else:
                 metrics.attempts.labels(result="unschedulable").inc()
                 log.info(

@@ -7,18 +7,19 @@ taken the binding. The assumption ends when the pod is seen bound, when the bind
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from steersman.core.v1 import Namespace, Node, Pod, Service
 from steersman.selectors import Selector
 
 from scheduler.columns.cluster import Cluster
+from scheduler.extender import ExtenderSpec, Judgement
 from scheduler.framework import Choice, Evidence, Framework
 from scheduler.plugins.default_preemption import Preemption
 from scheduler.pod import DEFAULT_SCHEDULER, PodError, PodInfo, PodReader, Template
 from scheduler.queue import GATED, IN_FLIGHT, Queue
-from scheduler.reasons import Diagnosis
+from scheduler.reasons import Diagnosis, Reason
 
 REMEMBERED_MAX = 256
 STAND_IN = "nominated/"
@@ -61,6 +62,21 @@ class Refusal:
     message: str
     diagnosis: Diagnosis | None = None
     preemption: Preemption | None = None
+
+
+@dataclass(frozen=True)
+class Inquiry:
+    """A pod has nodes that suit, and extenders must be asked about them.
+
+    Attributes:
+        pod: the pod.
+        scores: the nodes that suit, with the plugins' scores.
+        extenders: whom to ask.
+    """
+
+    pod: PodInfo
+    scores: Mapping[str, int]
+    extenders: tuple[ExtenderSpec, ...]
 
 
 @dataclass(frozen=True)
@@ -250,8 +266,11 @@ class Schedule:
 
     # Attempts.
 
-    def attempt(self, now: float) -> Placement | Refusal | None:
-        """Tries the next pod; None when no pod may be tried now."""
+    def attempt(self, now: float) -> Placement | Refusal | Inquiry | None:
+        """Tries the next pod; None when no pod may be tried now.
+
+        An `Inquiry` leaves the pod in flight until it is answered by `settle` or ended by `inquiry_failed`.
+        """
         entry = self.queue.pop(now)
         if entry is None:
             return None
@@ -264,6 +283,9 @@ class Schedule:
         if isinstance(outcome, Diagnosis):
             outcome = self._despite_nominations(framework, pod, outcome)
         if isinstance(outcome, Choice):
+            asked = tuple(one for one in framework.profile.extenders if one.concerns(pod.template))
+            if asked:
+                return Inquiry(pod, framework.rank(pod.template), asked)
             self._remember(Memory(pod, now, outcome.node, framework.evidence(), None))
             self.assumed[pod.uid] = Assumption(pod, outcome.node, now)
             self.cluster.add_pod(pod, outcome.node)
@@ -280,6 +302,56 @@ class Schedule:
                 self._nominate(pod, preemption.node)
         self.queue.refuse(pod.uid, outcome.plugins, now)
         return Refusal(pod.message, UNSCHEDULABLE_REASON, str(outcome), outcome, preemption)
+
+    def settle(self, inquiry: Inquiry, judgements: Sequence[Judgement], now: float) -> Placement | Refusal | None:
+        """Decides with what extenders said. None: the pod is gone, or what suited suits no more; it is tried again."""
+        pod = inquiry.pod
+        entry = self.queue.entries.get(pod.uid)
+        framework = self._framework(pod.template)
+        if entry is None or entry.state != IN_FLIGHT or framework is None:
+            return None
+        if entry.pod.template is not pod.template:
+            # It asks for something else now.
+            self.queue.fail(pod.uid, now)
+            return None
+        scores = dict(inquiry.scores)
+        refused: dict[Reason, int] = {}
+        for judgement in judgements:
+            extender = judgement.extender
+            for node, text in judgement.refusals.items():
+                if scores.pop(node, None) is not None:
+                    reason = Reason(extender.name, "EXTENDER", text, resolvable=False)
+                    refused[reason] = refused.get(reason, 0) + 1
+            for node, score in judgement.scores.items():
+                if node in scores:
+                    scores[node] += score * extender.weight
+        if not scores:
+            return self._refuse_after_inquiry(pod, framework, refused, now)
+        while scores:
+            highest = max(scores.values())
+            node = framework.one_of([name for name, score in scores.items() if score == highest])
+            row = self.cluster.rows.get(node)
+            if row is not None and framework.suits_row(pod.template, row, late=True):
+                self.assumed[pod.uid] = Assumption(pod, node, now)
+                self.cluster.add_pod(pod, node)
+                return Placement(pod, node, entry.attempts, now - entry.since)
+            del scores[node]
+        self.queue.fail(pod.uid, now)
+        return None
+
+    def _refuse_after_inquiry(
+        self, pod: PodInfo, framework: Framework, refused: dict[Reason, int], now: float
+    ) -> Refusal:
+        others = dict(framework.diagnosis(pod.template).counts)
+        counts = {**others, **refused}
+        diagnosis = Diagnosis(sum(counts.values()), counts)
+        self.queue.refuse(pod.uid, diagnosis.plugins, now)
+        return Refusal(pod.message, UNSCHEDULABLE_REASON, str(diagnosis), diagnosis)
+
+    def inquiry_failed(self, inquiry: Inquiry, why: str, now: float) -> Refusal:
+        """An extender that cannot be done without gave no useful answer; the pod is tried again later."""
+        self.queue.fail(inquiry.pod.uid, now)
+        return Refusal(inquiry.pod.message, ERROR_REASON, why)
 
     def _despite_nominations(self, framework: Framework, pod: PodInfo, refused: Diagnosis) -> Choice | Diagnosis:
         """Tries again without the room that is kept for pods of lower priority; who comes first takes it."""

@@ -166,6 +166,13 @@ profiles:
             "no arguments",
         ),
         ("profiles: [{}]\npercentage: 5", "percentage", "unknown field"),
+        ("profiles: [{}]\nextenders: [{urlPrefix: http://x}]", "extenders[0].address", "gRPC services"),
+        ("profiles: [{}]\nextenders: [{address: a}, {address: a}]", "extenders[1].name", "is there already"),
+        (
+            "profiles: [{}]\nextenders: [{address: a, timeoutSeconds: 0}]",
+            "extenders[0].timeoutSeconds",
+            "from 1 to 60",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_with_its_path(text: str, path: str, words: str) -> None:
