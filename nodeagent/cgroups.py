@@ -10,7 +10,7 @@ from nodeagent.pod import resources
 from nodeagent.pod.resources import BEST_EFFORT, BURSTABLE, GUARANTEED, Limits
 
 MOUNT = Path("/sys/fs/cgroup")
-NEEDED = ("cpu", "memory", "pids")
+NEEDED = ("cpu", "memory")
 _CONTROLLERS_V2 = "+cpu +memory +pids"
 
 
@@ -61,7 +61,7 @@ class Cgroups:
         if self.unified:
             self._create_unified(parent, limits)
             return
-        for controller in NEEDED:
+        for controller in (*NEEDED, "pids"):
             hierarchy = self._mount / controller
             if not hierarchy.is_dir():
                 continue

@@ -55,8 +55,8 @@ class Pods:
         return self._workers.get(uid)
 
     def find(self, namespace: str, name: str) -> PodWorker | None:
-        """The worker of the pod with this name."""
-        for worker in self._workers.values():
+        """The worker of the pod with this name; of the newer one while an older of the name is still ending."""
+        for worker in reversed(self._workers.values()):
             if worker.identity.namespace == namespace and worker.identity.name == name and worker.pod is not None:
                 return worker
         return None
