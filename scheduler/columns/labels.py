@@ -19,12 +19,14 @@ class LabelColumn:
         key: the label's key.
         codes: number by row.
         values: value by number; number 0 is not a value.
+        used: when it was last asked for, in questions asked.
     """
 
     def __init__(self, key: str, capacity: int) -> None:
         self.key = key
         self.codes: Codes = np.zeros(capacity, np.int32)
         self.values: list[str] = [""]
+        self.used = 0
         self._number: dict[str, int] = {}
         self._integers: NDArray[np.float64] = np.full(1, np.nan)
 
@@ -65,12 +67,16 @@ def _integer(text: str) -> float:
 class Labels:
     """Labels of all nodes."""
 
+    COLUMNS_MAX = 1024
+    """So many columns are kept; the ones not asked for the longest time go first, and are made anew when needed."""
+
     def __init__(self) -> None:
         self.of_row: list[Mapping[str, str]] = []
         """A node's labels, by row."""
         self.columns: dict[str, LabelColumn] = {}
         """The columns that exist, by key."""
         self._capacity = INITIAL_CAPACITY
+        self._questions = 0
 
     def grow(self, capacity: int) -> None:
         """Makes room for so many rows."""
@@ -80,11 +86,16 @@ class Labels:
 
     def column(self, key: str) -> LabelColumn:
         """The column of a key; made from all nodes when it is first asked for."""
+        self._questions += 1
         column = self.columns.get(key)
         if column is None:
+            if len(self.columns) >= self.COLUMNS_MAX:
+                for stale in sorted(self.columns.values(), key=lambda one: one.used)[: self.COLUMNS_MAX // 4]:
+                    del self.columns[stale.key]
             column = self.columns[key] = LabelColumn(key, self._capacity)
             for row, labels in enumerate(self.of_row):
                 column.set(row, labels.get(key))
+        column.used = self._questions
         return column
 
     def set(self, row: int, labels: Mapping[str, str]) -> list[str]:

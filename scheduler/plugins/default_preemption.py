@@ -132,7 +132,9 @@ def plan(
 def promising(template: Template, cluster: Cluster, rows: NDArray[np.intp]) -> NDArray[np.intp]:
     """The rows where removing pods up to some priority gives enough room, for the lowest such priority."""
     resources = cluster.resources
-    asked = [(resources.number(resource), amount) for resource, amount in template.demand.amounts]
+    if any(resource not in resources.index for resource, _ in template.demand.amounts):
+        return rows[:0]
+    asked = [(resources.index[resource], amount) for resource, amount in template.demand.amounts]
     missing = {
         number: resources.requested[number, rows] + amount - resources.allocatable[number, rows]
         for number, amount in asked

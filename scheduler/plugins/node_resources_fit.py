@@ -68,7 +68,11 @@ class NodeResourcesFit(Plugin):
         for resource, amount in self._asked(pod):
             number = resources.index.get(resource)
             if number is None:
-                number = resources.number(resource)
+                # No node has it, or ever had: there is no column to look at, and none is made for a mere wish.
+                nowhere = np.ones(size(rows), np.bool_)
+                lacking.append((f"Insufficient {resource}", nowhere))
+                hopeless = nowhere
+                continue
             has = resources.allocatable[number, rows]
             short = resources.requested[number, rows] > has - amount
             if short.any():

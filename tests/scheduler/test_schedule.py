@@ -172,6 +172,21 @@ def test_absurd_wishes_have_clear_answers(schedule: Schedule) -> None:
     place(schedule, pod("good", cpu="-5"))
 
 
+def test_wishes_cost_no_memory_for_ever(schedule: Schedule) -> None:
+    schedule.node_changed(None, node("n1", labels={"disk": "ssd"}), 0)
+    cluster = schedule.cluster
+    before = len(cluster.resources.names)
+    for number in range(cluster.labels.COLUMNS_MAX + 200):
+        wish = pod(f"w{number}", nodeSelector={f"key-{number}": "v"}, requests={f"example.com/r{number}": "1"})
+        schedule.pod_changed(None, wish, 0)
+        attempt = schedule.attempt(0)
+        assert isinstance(attempt, Refusal)
+        schedule.pod_changed(wish, None, 0)
+    assert len(cluster.labels.columns) <= cluster.labels.COLUMNS_MAX
+    assert len(cluster.resources.names) == before
+    place(schedule, pod("good", nodeSelector={"disk": "ssd"}))
+
+
 def test_without_nodes_it_says_so(schedule: Schedule) -> None:
     schedule.pod_changed(None, pod("a"), 0)
     attempt = schedule.attempt(0)
