@@ -7,7 +7,7 @@ that had ended before it began, and a set of operations done with a value left i
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 FOREVER = float("inf")
 
@@ -19,7 +19,7 @@ class Operation:
     Attributes:
         key: which register.
         write: whether it wrote `value`; else it read `value`.
-        value: None is a register never written.
+        value: None is a register never written. No two writes have the same value.
         begun: when the client sent it.
         ended: when it heard the answer; `FOREVER` for a write of which it never heard: it may have happened at any
             time, or not at all. Reads without an answer are left out.
@@ -41,23 +41,60 @@ def is_linearizable(history: Iterable[Operation]) -> bool:
 
 
 def _register(operations: Sequence[Operation]) -> bool:
-    operations = sorted(operations, key=lambda operation: operation.begun)
-    pending = frozenset(range(len(operations)))
-    seen: set[tuple[frozenset[int], str | None]] = set()
-    stack: list[tuple[frozenset[int], str | None]] = [(pending, None)]
+    operations = _bounded(operations)
+    complete = (1 << len(operations)) - 1
+    seen: set[tuple[int, str | None]] = set()
+    # Done operations as bits, the first place that is not done, the value left.
+    stack: list[tuple[int, int, str | None]] = [(0, 0, None)]
     while stack:
-        left, value = stack.pop()
-        if all(operations[place].ended == FOREVER for place in left):
-            return True
-        first_end = min(operations[place].ended for place in left)
-        for place in left:
-            operation = operations[place]
-            if operation.begun > first_end:
-                continue
-            if not operation.write and operation.value != value:
-                continue
-            state = (left - {place}, operation.value)
-            if state not in seen:
-                seen.add(state)
-                stack.append(state)
+        done, first, value = stack.pop()
+        while True:
+            if done == complete:
+                return True
+            while done >> first & 1:
+                first += 1
+            candidates = _candidates(operations, done, first)
+            reads = [place for place in candidates if not operations[place].write and operations[place].value == value]
+            if not reads:
+                break
+            # A read that may come next and agrees changes nothing: taking it now rules nothing out.
+            for place in reads:
+                done |= 1 << place
+        for place in candidates:
+            if operations[place].write:
+                state = (done | 1 << place, operations[place].value)
+                if state not in seen:
+                    seen.add(state)
+                    stack.append((state[0], first, state[1]))
     return False
+
+
+def _candidates(operations: Sequence[Operation], done: int, first: int) -> list[int]:
+    """Operations that may come next: begun before any that is not done has ended."""
+    found = []
+    end = FOREVER
+    for place in range(first, len(operations)):
+        operation = operations[place]
+        if operation.begun > end:
+            break
+        if not done >> place & 1:
+            found.append(place)
+            end = min(end, operation.ended)
+    return [place for place in found if operations[place].begun <= end]
+
+
+def _bounded(operations: Sequence[Operation]) -> list[Operation]:
+    """By beginning, and without open ends: values are written once, so an unanswered write that nobody saw can be
+    left out, and one that was seen had happened when the first who saw it was answered."""
+    seen: dict[str | None, float] = {}
+    for operation in operations:
+        if not operation.write:
+            seen[operation.value] = min(seen.get(operation.value, FOREVER), operation.ended)
+    bounded = []
+    for operation in sorted(operations, key=lambda operation: operation.begun):
+        if operation.ended == FOREVER:
+            if operation.value not in seen:
+                continue
+            operation = replace(operation, ended=seen[operation.value])
+        bounded.append(operation)
+    return bounded

@@ -35,12 +35,16 @@ class StoreProcess:
     def target(self) -> str:
         return f"127.0.0.1:{self.port}"
 
-    def start(self, environment: dict[str, str] | None = None) -> StoreProcess:
+    def start(self, environment: dict[str, str] | None = None, *, file_kib_max: int | None = None) -> StoreProcess:
+        """Starts it; with `file_kib_max`, no file can grow beyond that: for the store, a full disk."""
         urls = [] if "--listen-client-urls" in self.flags else ["--listen-client-urls", f"http://{self.target}"]
         command = [sys.executable, "-m", "store", "--name", self.name, "--data-dir", str(self.folder)]
+        whole = [*command, *urls, *self.flags]
+        if file_kib_max is not None:
+            whole = ["bash", "-c", f'ulimit -f {file_kib_max} && exec "$@"', "limited", *whole]
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                [*command, *urls, *self.flags],
+                whole,
                 stdout=log,
                 stderr=log,
                 cwd=ROOT,
