@@ -46,6 +46,7 @@ log = structlog.get_logger(__name__)
 COMPONENT = "kubelet"
 STOP_GRACE_S = 1.0
 FLUSH_S = 2.0
+DRAIN_S = 2.0
 
 
 def lock_root(folders: Folders) -> IO[str]:
@@ -147,6 +148,7 @@ class Agent:
                 ]
                 await stop.wait()
                 log.info("stopping; containers are left running")
+                await self.pods.drain(DRAIN_S)
                 await self._recorder.flush(FLUSH_S)
                 for task in tasks:
                     task.cancel()

@@ -67,6 +67,7 @@ class Launcher:
         self._look = look
         self._on_change = on_change
         self._task: asyncio.Task[None] | None = None
+        self._closed = False
         self._retries: dict[str, CrashBackoff] = {}
         self.backoffs: dict[str, CrashBackoff] = {}
         self.problems: dict[str, Problem] = {}
@@ -78,10 +79,16 @@ class Launcher:
         """Whether something is being started."""
         return self._task is not None
 
+    async def finish(self) -> None:
+        """Begins nothing any more; returns when what is being started now has been started, or has failed."""
+        self._closed = True
+        if self._task is not None:
+            await asyncio.wait({self._task})
+
     def begin(self, pod: Pod, actions: Sequence[Action]) -> None:
         """Begins the starts among the actions, if there are any."""
         starts = [each for each in actions if isinstance(each, (CreateSandbox, StartContainer))]
-        if not starts or self._task is not None:
+        if not starts or self._closed or self._task is not None:
             return
         self.starting = {each.name for each in starts if isinstance(each, StartContainer)}
         self._task = asyncio.create_task(self._run(pod, starts), name=f"launch {self._identity.name}")

@@ -76,6 +76,17 @@ class Pods:
                 for task in self._tasks.values():
                     task.cancel()
 
+    async def drain(self, timeout_s: float) -> None:
+        """Starts nothing any more and waits for what is under way, so that a stop of the agent does not cut them off half-way.
+
+        What takes longer than `timeout_s` seconds, as fetching an image may, is cut off, and begun anew later.
+        """
+        starts = [asyncio.create_task(worker.finish()) for worker in self._workers.values()]
+        if starts:
+            _, late = await asyncio.wait(starts, timeout=timeout_s)
+            for task in late:
+                task.cancel()
+
     def objects_changed(self, uid: str) -> None:
         """Something that a pod refers to changed."""
         worker = self._workers.get(uid)

@@ -89,6 +89,10 @@ class PodWorker:
         """Whether the agent has ended the pod for good."""
         return self._verdict is not None
 
+    async def finish(self) -> None:
+        """Starts nothing any more; returns when what is being started now has been started, or has failed."""
+        await self._launcher.finish()
+
     def update(self, pod: Pod) -> None:
         """The apiserver has this version of the pod."""
         self._known_to_api = True

@@ -157,6 +157,19 @@ async def test_a_node_object_that_is_deleted_comes_back_and_the_lease_is_renewed
     await cluster.assign_network()
 
 
+async def test_an_agent_that_is_stopped_finishes_the_starts_that_are_under_way(cluster: Cluster) -> None:
+    names = [f"p{number}" for number in range(4)]
+    for name in names:
+        await cluster.apply(sleeper(name))
+    worker = await cluster.until(lambda: cluster.agent.pods.find("default", "p0"))
+    await cluster.until(lambda: worker.runtime.sandboxes)
+    await cluster.stop()
+    await cluster.start()
+    for name in names:
+        pod = await cluster.ready(name)
+        assert pod.status.container_statuses[0].restart_count == 0
+
+
 async def test_an_agent_that_is_killed_again_and_again_gets_everything_right_in_the_end(cluster: Cluster) -> None:
     chance = random.Random(7)
     names = [f"p{number}" for number in range(6)]
