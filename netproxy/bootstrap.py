@@ -21,6 +21,7 @@ from steersman.service.tls import TLSFiles
 from netproxy import routing, transaction
 from netproxy.commands import CommandError
 from netproxy.compiler import Compiler, Options
+from netproxy.health import HealthPorts
 from netproxy.iptables import NoIptablesError, detect
 from netproxy.metrics import Metrics
 from netproxy.routes import Route
@@ -99,6 +100,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     slices = Informer(api.endpointslices, clock=clock)
     nodes = Informer(api.nodes, clock=clock)
     apply_routes = routing.apply_routes if settings.pod_routes else _no_routes
+    health_ports = HealthPorts()
     server: GrpcServer
 
     async def serving() -> None:
@@ -107,7 +109,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
     proxy = Proxy(
         Compiler(settings.options),
         iptables,
-        Network(apply_routes, routing.forget, routing.udp_flows),
+        Network(apply_routes, routing.forget, routing.udp_flows, health_ports.apply),
         services=services,
         slices=slices,
         nodes=nodes,
@@ -141,6 +143,7 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
             for task in (*tasks, stopped):
                 task.cancel()
             await asyncio.gather(*tasks, stopped, return_exceptions=True)
+            await health_ports.close()
             await server.stop()
             if metrics_server is not None:
                 metrics_server.stop()

@@ -62,6 +62,23 @@ class Options:
         return f"{1 << self.masquerade_bit:#x}"
 
 
+class Health(NamedTuple):
+    """What a health check port tells.
+
+    Attributes:
+        namespace: namespace of the Service.
+        name: its name.
+        endpoints: how many endpoints on this node take its traffic.
+    """
+
+    namespace: str
+    name: str
+    endpoints: int
+
+    def __str__(self) -> str:
+        return f"{self.namespace}/{self.name}"
+
+
 class Portal(NamedTuple):
     """What one Service port contributes.
 
@@ -73,7 +90,8 @@ class Portal(NamedTuple):
         refused_outside: rules of KUBE-EXTERNAL-SERVICES, filter table.
         firewall: rules of KUBE-PROXY-FIREWALL, filter table.
         health_check: rules of KUBE-NODEPORTS, filter table.
-        endpoints: how many endpoints it uses.
+        endpoints: the endpoints it uses.
+        local: how many of them are on this node, where that matters.
     """
 
     chains: dict[str, tuple[Rule, ...]]
@@ -84,6 +102,7 @@ class Portal(NamedTuple):
     firewall: tuple[Rule, ...]
     health_check: tuple[Rule, ...]
     endpoints: tuple[Endpoint, ...]
+    local: int
 
 
 @dataclass(frozen=True)
@@ -94,11 +113,13 @@ class Compiled:
         rules: what is to be in the kernel.
         ports: the Service ports that were compiled.
         endpoints: the endpoints in use, by Service port and protocol.
+        health: what health check ports tell, by port.
     """
 
     rules: RuleSet
     ports: dict[tuple[ServicePortName, str], ServicePort]
     endpoints: dict[tuple[ServicePortName, str], tuple[Endpoint, ...]]
+    health: dict[int, Health]
 
 
 def probability(remaining: int) -> str:
@@ -270,7 +291,19 @@ def portal(port: ServicePort, choice: Choice, options: Options, node_addresses: 
         tuple(firewall),
         tuple(health_check),
         choice.reachable,
+        len(choice.local),
     )
+
+
+def health_of(portals: Iterable[tuple[ServicePort, tuple[Endpoint, ...], Portal]]) -> dict[int, Health]:
+    """What health check ports tell; of a Service with several ports, the most endpoints that one of them has."""
+    found: dict[int, Health] = {}
+    for port, _, made in portals:
+        if port.health_check_node_port and port.external_local:
+            known = found.get(port.health_check_node_port)
+            number = max(made.local, known.endpoints if known else 0)
+            found[port.health_check_node_port] = Health(port.name.namespace, port.name.name, number)
+    return found
 
 
 def within(address: str, cidrs: Iterable[str]) -> bool:
@@ -431,6 +464,7 @@ class Compiler:
             RuleSet(filter=filtered, nat=nat, jumps=jumps(self.options)),
             ports,
             {key: entry[2].endpoints for key, entry in portals.items()},
+            health_of(portals.values()),
         )
 
     def _node_port_rules(self, addresses: tuple[str, ...]) -> list[Rule]:

@@ -22,7 +22,7 @@ from steersman.retry import Backoff
 
 from netproxy import conntrack, names, routes, transaction
 from netproxy.commands import CommandError
-from netproxy.compiler import Compiled, Compiler, internal_addresses
+from netproxy.compiler import Compiled, Compiler, Health, internal_addresses
 from netproxy.endpoints import ZONE_LABEL
 from netproxy.metrics import Metrics
 from netproxy.routes import Route
@@ -75,11 +75,13 @@ class Network:
         apply_routes: makes the routes these and returns those that were refused.
         forget: deletes tracked flows.
         udp_flows: lists tracked UDP flows.
+        serve_health: answers load balancers at these ports, and at no others.
     """
 
     apply_routes: Callable[[frozenset[Route]], Awaitable[frozenset[Route]]]
     forget: Callable[[list[conntrack.Flows]], Awaitable[int]]
     udp_flows: Callable[[], Awaitable[str]]
+    serve_health: Callable[[Mapping[int, Health]], Awaitable[None]]
 
 
 @dataclass(frozen=True)
@@ -223,6 +225,7 @@ class Proxy:
         elif self.status.generation == 0:
             listing = await self._network.udp_flows()
             await self._network.forget(conntrack.stale_in(listing, compiled.ports, compiled.endpoints))
+        await self._network.serve_health(compiled.health)
         await self._sync_routes()
         await self._succeeded(compiled, start, service_revision, slice_revision, bytes_written=len(text))
 

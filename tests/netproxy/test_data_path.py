@@ -220,6 +220,42 @@ async def test_external_traffic_policy_local_keeps_the_source_address(
     assert [answer for answer, _ in await cluster.outsider.ask("192.0.2.11", 30080, 2)] == ["a 192.0.2.99"] * 2
 
 
+HEALTH = """
+import sys, urllib.request, urllib.error
+try:
+    answer = urllib.request.urlopen("http://192.0.2.11:32100/", timeout=3)
+except urllib.error.HTTPError as error:
+    answer = error
+print(answer.status, answer.headers["X-Load-Balancing-Endpoint-Weight"], answer.read().decode())
+"""
+
+
+async def test_a_load_balancer_can_ask_whether_there_are_endpoints_here(
+    cluster: Cluster, api: StandIn, proxy: RunningProxy
+) -> None:
+    api.put(
+        service(
+            "web",
+            CLUSTER_IP,
+            80,
+            type="LoadBalancer",
+            node_port=30080,
+            external_traffic_policy="Local",
+            health_check_node_port=32100,
+        )
+    )
+    piece = slice_of("web", ["10.244.1.5", "10.244.1.6"], 8080)
+    for endpoint, name in zip(piece.endpoints, ("n1", "n2"), strict=True):
+        endpoint.node_name = name
+    api.put(piece)
+    await proxy.in_force(api.revision)
+    assert cluster.outsider.run([sys.executable, "-c", HEALTH]).startswith("200 1 {")
+    piece.endpoints[0].node_name = "n2"
+    api.put(piece)
+    await proxy.in_force(api.revision)
+    assert cluster.outsider.run([sys.executable, "-c", HEALTH]).startswith("503 0 {")
+
+
 async def test_cleanup_leaves_nothing(cluster: Cluster, api: StandIn, proxy: RunningProxy, iptables: str) -> None:
     api.put(node("n2", "192.0.2.12", "10.244.2.0/24"))
     api.put(service("web", CLUSTER_IP, 80))
