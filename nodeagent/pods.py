@@ -77,7 +77,7 @@ class Pods:
                     task.cancel()
 
     async def drain(self, timeout_s: float) -> None:
-        """Starts nothing any more and waits for what is under way, so that a stop of the agent does not cut them off half-way.
+        """Starts nothing any more, and waits for starts that are under way rather than cut them off half-way.
 
         What takes longer than `timeout_s` seconds, as fetching an image may, is cut off, and begun anew later.
         """
