@@ -72,7 +72,9 @@ class Front:
         care = maintenance.Maintenance(
             replica, proposer, headers, upkeep, quota_bytes=settings.quota_bytes, history=history
         )
-        members = cluster.Cluster(replica, proposer, headers, lambda: random.getrandbits(62))
+        members = cluster.Cluster(
+            replica, proposer, headers, lambda: random.getrandbits(62), can_grow=settings.serve_peers
+        )
         table = ServiceTable(self.calls)
         table.add(kv.SERVICE, keys.methods())
         table.add(watch.SERVICE, {}, self.watch.streams())

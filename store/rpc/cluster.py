@@ -19,6 +19,7 @@ from etcd.rpc_pb2 import (
     MemberUpdateResponse,
 )
 
+from store.errors import NotEnoughStartedMembers
 from store.members import check_peer_urls, member_id
 from store.raft.proposer import Proposer
 from store.replica import Replica
@@ -31,9 +32,24 @@ class Cluster:
     """Lists and changes the members. Changes are made by the leader, whichever member is asked."""
 
     def __init__(
-        self, replica: Replica, proposer: Proposer, headers: Headers, new_identifier: Callable[[], int]
+        self,
+        replica: Replica,
+        proposer: Proposer,
+        headers: Headers,
+        new_identifier: Callable[[], int],
+        *,
+        can_grow: bool,
     ) -> None:
-        """Serves from `replica`; `new_identifier` draws what tells a new member from earlier ones at its address."""
+        """Serves from `replica`.
+
+        Args:
+            replica: what is read from.
+            proposer: what changes go through.
+            headers: this member's response headers.
+            new_identifier: draws what tells a new member from earlier ones at its address.
+            can_grow: whether other members can reach this one.
+        """
+        self._can_grow = can_grow
         self._replica = replica
         self._proposer = proposer
         self._headers = headers
@@ -58,6 +74,9 @@ class Cluster:
 
     async def member_add(self, raw: bytes) -> bytes:
         """Adds a member that is to be started afterwards."""
+        if not self._can_grow:
+            # With a second member that cannot reach the first there would be no majority any more.
+            raise NotEnoughStartedMembers
         request = MemberAddRequest.FromString(raw)
         urls = check_peer_urls(request.peerURLs)
         member = Member(ID=member_id(urls, str(self._new_identifier())), peerURLs=urls, isLearner=request.isLearner)
