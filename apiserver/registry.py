@@ -350,7 +350,7 @@ class Registry:
         stored = Stored(key, cached.data, cached.revision) if cached is not None else None
         for _ in range(ATTEMPTS):
             if stored is None or (expected and str(stored.revision) != expected):
-                stored = await self.get(namespace, name)
+                stored, cached = await self.get(namespace, name), None
             if expected and str(stored.revision) != expected:
                 why = f"it is at resource version {stored.revision}, the write was made for {expected}"
                 raise errors.Conflicting(self.resource, name, why)
@@ -362,12 +362,16 @@ class Registry:
                 raise errors.Conflicting(self.resource, name, f"its uid is {old.metadata.uid}, not {uid}")
             try:
                 new = await change(self._like(old))
+                written = await self._modify_once(user, stored, old, new, options, mode)
             except errors.ApiserverError:
                 if cached is None:
                     raise
                 stored, cached = None, None
                 continue
-            written = await self._modify_once(user, stored, old, new, options, mode)
+            if isinstance(written, Written) and cached is not None and written.revision == stored.revision:
+                # Nothing was written, so nothing has proved that the cache was right.
+                stored, cached = None, None
+                continue
             if isinstance(written, Written):
                 return written
             stored, cached = written.current, None
@@ -433,7 +437,9 @@ class Registry:
     def _keep_system_fields(self, new: Any, old: Any, *, status: bool) -> None:
         """Puts back what no writer decides: identity, times, and the other half of the object."""
         if status:
-            new.metadata.CopyFrom(old.metadata)
+            wanted = self._like(new.status)
+            new.CopyFrom(old)
+            new.status.CopyFrom(wanted)
             return
         metadata = new.metadata
         for name in ("creation_timestamp", "deletion_timestamp"):

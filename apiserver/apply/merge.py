@@ -104,7 +104,8 @@ def apply_fields(live: Any, applied: Any, manager: str, *, api_version: str, for
         raise FieldsConflict(conflicts)
 
     elsewhere = set().union(*(leaves for _, leaves in others)) if others else set()
-    for leaf in sorted(before - wanted - elsewhere, key=len, reverse=True):
+    # Whole elements first: without its key's fields an element could not be found any more.
+    for leaf in sorted(before - wanted - elsewhere, key=lambda leaf: (leaf[-1] != fieldset.SELF, -len(leaf))):
         _remove(merged, leaf)
     _merge(merged, applied)
 

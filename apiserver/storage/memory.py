@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
 
 from sortedcontainers import SortedDict
 
@@ -133,10 +134,10 @@ class MemoryStorage:
             async with self._changed:
                 if self._revision > seen:
                     continue
-                try:
-                    await asyncio.wait_for(self._changed.wait(), self._progress_s)
-                except TimeoutError:
-                    continue
+                # Not wait_for: in Python 3.11 it can lose a cancellation that arrives together with a change.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._progress_s):
+                        await self._changed.wait()
 
     def _tail(self, revision: int) -> builtins.list[StorageEvent]:
         index = len(self._history)

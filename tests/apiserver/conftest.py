@@ -1,0 +1,89 @@
+"""An apiserver in the test's own process, with real TLS and the store in memory."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from steersman.client import Api, connect_to
+from steersman.config import Context
+from steersman.pki import Authority, write_identity
+from steersman.service.tls import TLSFiles
+
+from apiserver.bootstrap import Apiserver, Door, Settings, node_channels
+from apiserver.storage.memory import MemoryStorage
+from apiserver.strategy import ServiceRange
+
+
+@dataclass
+class Served:
+    """A running apiserver and ways to connect to it."""
+
+    apiserver: Apiserver
+    storage: MemoryStorage
+    folder: Path
+    authority: Authority
+    opened: list[Api] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    def as_user(self, user: str, *groups: str) -> Api:
+        """A client with a certificate for a user."""
+        certificate, key = self.authority.issue(user, groups=groups, now=datetime.now(UTC))
+        return self._connect(Context("t", f"localhost:{self.apiserver.ports[0]}", "", "", self.ca, certificate, key))
+
+    def without_certificate(self, token: str = "") -> Api:
+        """A client that proves nothing, at the door for such clients."""
+        return self._connect(Context("t", f"localhost:{self.apiserver.ports[1]}", "", "", self.ca, token=token))
+
+    @property
+    def ca(self) -> Path:
+        return self.folder / "ca.crt"
+
+    def _connect(self, context: Context) -> Api:
+        api = connect_to(context, on_warning=self.warnings.append)
+        api.patient = False
+        self.opened.append(api)
+        return api
+
+
+@pytest.fixture(scope="session")
+def identities(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Authority]:
+    folder: Path = tmp_path_factory.mktemp("pki")
+    now = datetime.now(UTC)
+    authority = Authority.create("test", now=now)
+    (folder / "ca.crt").write_bytes(authority.pem())
+    hosts = ["localhost", "127.0.0.1"]
+    write_identity(folder, "apiserver", authority, "kube-apiserver", groups=["system:masters"], hosts=hosts, now=now)
+    return folder, authority
+
+
+@pytest.fixture
+async def served(identities: tuple[Path, Authority]) -> AsyncIterator[Served]:
+    folder, authority = identities
+    tls = TLSFiles(folder / "apiserver.crt", folder / "apiserver.key", folder / "ca.crt")
+    storage = MemoryStorage()
+    settings = Settings(
+        doors=[Door("localhost:0"), Door("localhost:0", require_client=False)],
+        tls=tls,
+        ranges=ServiceRange("10.96.0.0/24", 30000, 30005),
+        advertise_address="192.0.2.1",
+    )
+    apiserver = Apiserver(settings, storage, node_channel=node_channels(tls))
+    made = Served(apiserver, storage, folder, authority)
+    await apiserver.start()
+    try:
+        await apiserver.ready()
+        yield made
+    finally:
+        for api in made.opened:
+            await api.close()
+        await apiserver.stop(grace_s=0)
+
+
+@pytest.fixture
+def api(served: Served) -> Api:
+    """The administrator's client."""
+    return served.as_user("admin", "system:masters")
