@@ -75,7 +75,8 @@ def plan(
     actions: list[Action] = []
     left = list(slices)
     for ports, endpoints in sorted(wanted.items()):
-        same = [one for one in left if _ports_key(one) == ports or (not endpoints and not one.endpoints)]
+        # A slice without endpoints can be filled with any.
+        same = [one for one in left if _ports_key(one) == ports or not one.endpoints]
         left = [one for one in left if one not in same]
         actions += _fit(service, ports, endpoints, same)
     return actions + [DeleteSlice(one) for one in left]

@@ -14,6 +14,7 @@ _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 # Values that would come out as dates stay strings: no field of a manifest is a YAML date.
 _STRING_TAGS = frozenset({"tag:yaml.org,2002:str", "tag:yaml.org,2002:timestamp"})
+_COLLECTION_TAGS = frozenset({"tag:yaml.org,2002:map", "tag:yaml.org,2002:seq"})
 _NESTING_MAX = 200
 _NODES_MAX = 1_000_000
 
@@ -96,6 +97,8 @@ class _Builder:
         if self._count > _NODES_MAX:
             # Aliases of aliases can stand for more values than any memory holds.
             raise SyntaxProblem(line, f"more than {_NODES_MAX} values")
+        if isinstance(node, yaml.CollectionNode) and node.tag not in _COLLECTION_TAGS:
+            raise SyntaxProblem(line, f"unknown tag {node.tag!r}")
         if isinstance(node, yaml.ScalarNode):
             if node.tag in _STRING_TAGS:
                 return node.value
