@@ -41,6 +41,7 @@ class Entry:
         attempts: how often it was tried.
         refused_by: the plugins that refused it the last time.
         parked: when it became unschedulable, or until when it backs off.
+        outdated: it was changed while it was in flight, so that the attempt says nothing about it.
     """
 
     pod: PodInfo
@@ -49,6 +50,7 @@ class Entry:
     attempts: int = 0
     refused_by: frozenset[str] = frozenset()
     parked: float = 0.0
+    outdated: bool = False
 
 
 @dataclass
@@ -79,7 +81,10 @@ class Queue:
             return
         same = entry.pod.template is pod.template
         entry.pod = pod
-        if entry.state == IN_FLIGHT or same:
+        if same:
+            return
+        if entry.state == IN_FLIGHT:
+            entry.outdated = True
             return
         self._leave(entry)
         self._admit(entry, now)
@@ -127,6 +132,7 @@ class Queue:
                 heapq.heappush(self._active, (-entry.pod.template.priority, since, order, entry))
                 continue
             entry.state = IN_FLIGHT
+            entry.outdated = False
             entry.attempts += 1
             return entry
         return None
@@ -160,6 +166,9 @@ class Queue:
         entry = self.entries.get(uid)
         if entry is None:
             return
+        if entry.outdated:
+            self._admit(entry, now)
+            return
         entry.refused_by = refused_by
         entry.state = UNSCHEDULABLE
         entry.parked = now
@@ -168,7 +177,11 @@ class Queue:
     def fail(self, uid: str, now: float) -> None:
         """A pod that is in flight could not be bound, which is nobody's fault: it is tried again after a delay."""
         entry = self.entries.get(uid)
-        if entry is not None:
+        if entry is None:
+            return
+        if entry.outdated:
+            self._admit(entry, now)
+        else:
             self._back_off(entry, now)
 
     def _back_off(self, entry: Entry, now: float) -> None:

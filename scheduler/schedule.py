@@ -165,7 +165,9 @@ class Schedule:
         if info.node_name:
             self._pod_bound(info, now)
         elif uid in self.assumed:
-            return
+            # Should its binding fail, it is tried again as it is now. (Once bound, the queue knows it no more.)
+            if uid in self.queue.entries:
+                self.queue.put(info, now)
         elif info.terminating:
             self.queue.remove(uid)
             self._withdraw(uid)

@@ -103,6 +103,18 @@ def test_gates_hold_a_pod_until_they_are_gone() -> None:
     assert names(queue, 2) == ["a"]
 
 
+def test_a_pod_that_changed_while_it_was_tried_is_tried_again_as_it_is_now() -> None:
+    queue = Queue()
+    queue.put(info("a", cpu="9"), 0)
+    queue.pop(0)
+    queue.put(info("a", cpu="1"), 0)
+    queue.refuse("a", FIT, 0)
+    assert names(queue, 0) == ["a"]
+    queue.put(info("a", schedulingGates=[{"name": "g"}]), 0)
+    queue.fail("a", 0)
+    assert queue.entries["a"].state == GATED
+
+
 def test_a_pod_that_is_gone_is_not_tried() -> None:
     queue = Queue()
     for name in ("a", "b"):
@@ -170,4 +182,4 @@ class AnyHistory(RuleBasedStateMachine):
 
 
 TestAnyHistory = AnyHistory.TestCase
-TestAnyHistory.settings = settings(deadline=None, max_examples=50)
+TestAnyHistory.settings = settings(deadline=None, max_examples=200)

@@ -63,6 +63,22 @@ def test_a_failed_binding_is_undone_and_tried_again_after_a_delay(schedule: Sche
     assert isinstance(schedule.attempt(1.0), Placement)
 
 
+def test_a_pod_that_changed_while_it_was_bound_in_vain_is_tried_as_it_is_now(schedule: Schedule) -> None:
+    schedule.node_changed(None, node("n1", cpu="1"), 0)
+    made = pod("a", cpu="1")
+    place(schedule, made)
+    smaller = pod("a", cpu="500m")
+    smaller.metadata.uid = made.metadata.uid
+    schedule.pod_changed(made, smaller, 0)
+    schedule.bind_failed(made.metadata.uid, 0)
+    assert isinstance(schedule.attempt(0), Placement)
+    assert used(schedule) == 500
+    schedule.bound(made.metadata.uid)
+    # The watch may still be behind; that does not bring it back into the queue.
+    schedule.pod_changed(made, smaller, 0)
+    assert schedule.attempt(10) is None
+
+
 def test_room_that_a_failed_binding_gives_back_goes_to_one_that_waits(schedule: Schedule) -> None:
     schedule.node_changed(None, node("n1", cpu="1"), 0)
     first, second = pod("a", cpu="1"), pod("b", cpu="1")
