@@ -1,1 +1,1 @@
-"""Benchmarks: `./dev bench [NAME...]`. A module here with a `run()` is one; what they measure is in docs/benchmarks.md."""
+"""Benchmarks: `./dev bench [NAME...]`; each module with a `run()` is one. What they measure: docs/benchmarks.md."""
