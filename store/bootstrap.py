@@ -124,6 +124,7 @@ class Store:
         self._peer_server: GrpcServer | None = None
         self._metrics: list[MetricsServer] = []
         self._introducing: asyncio.Task[None] | None = None
+        self._looking_after: asyncio.Task[None] | None = None
         self.client_ports: list[int] = []
 
     def _connected(self, member: int) -> None:
@@ -202,6 +203,7 @@ class Store:
         await server.start()
         self.member.engine.on_configuration = self.network.configure
         self.network.configure(self.member.engine.configuration)
+        self._looking_after = asyncio.create_task(self.network.look_after())
 
     def _start_metrics(self) -> None:
         registry = CollectorRegistry()
@@ -246,9 +248,10 @@ class Store:
 
     async def stop(self) -> None:
         """Hands leadership over, stops serving, then taking part. Everything acknowledged is on the disk."""
-        if self._introducing is not None:
-            self._introducing.cancel()
-            await asyncio.gather(self._introducing, return_exceptions=True)
+        for task in (self._introducing, self._looking_after):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         if not self.member.failed.done():
             await self.member.leave()
         await self.front.stop()

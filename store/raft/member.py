@@ -51,11 +51,15 @@ BATCH_BYTES_MAX = 1024 * 1024
 WAITING_MAX = 20_000
 REQUEST_TIMEOUT_S = 7.0
 ALONE_S = 0.5
+# A leader whose own callers waited tells the others within this time that an entry is committed.
+COMMIT_NEWS_S = 0.005
 # When this many shared the last batch, the next one is waited for this long per proposal in it. A single client never
 # waits; a crowd waits less than it would for each other's turns.
 CROWD = 2
 GATHER_S = 0.00015
 GATHER_MAX_S = 0.001
+# With others each turn costs messages to all of them.
+GATHER_WITH_OTHERS_MAX_S = 0.002
 # A learner may vote when it has this share of the leader's log.
 LEARNER_READY = 0.9
 
@@ -150,6 +154,8 @@ class ConsensusMember:
         self._scheduled = False
         self._gathering = False
         self._last_batch = 0
+        self._awaited_elsewhere = False
+        self._telling = False
         self._syncing = False
         self._when_quiet: list[Callable[[], None]] = []
         self._stopped = False
@@ -412,7 +418,8 @@ class ConsensusMember:
             self.wake()
             return
         self._gathering = True
-        self._loop.call_later(min(GATHER_MAX_S, self._last_batch * GATHER_S), self._gathered)
+        longest = GATHER_MAX_S if self.engine.is_alone else GATHER_WITH_OTHERS_MAX_S
+        self._loop.call_later(min(longest, self._last_batch * GATHER_S), self._gathered)
 
     def _gathered(self) -> None:
         self._gathering = False
@@ -468,14 +475,33 @@ class ConsensusMember:
         if engine.state != raft.LEADER:
             self._fail_reads()
             return
-        if self._readers and engine.leads_with_certainty:
+        # One round at a time: who comes while it is under way shares the next.
+        if self._readers and not self._confirming and engine.leads_with_certainty:
             number = self._courier.next_round()
             self._confirming.append((number, engine.raftCurrentTerm, self._readers))
             self._readers = []
             engine.send_entries()
-        elif engine.last_index != last or engine.raftCommitIndex != committed:
+        elif engine.last_index != last or self._awaited_elsewhere:
             engine.send_entries()
+        elif engine.raftCommitIndex != committed and not engine.is_alone:
+            # Nobody waits for the news that this is committed; the next entries bring it, or a timer soon.
+            self._tell_commit_soon()
+        self._awaited_elsewhere = False
         self._answer_reads()
+        if self._readers and not self._confirming:
+            self.wake()
+
+    def _tell_commit_soon(self) -> None:
+        if self._telling:
+            return
+        self._telling = True
+
+        def tell() -> None:
+            self._telling = False
+            self._awaited_elsewhere = True
+            self.wake()
+
+        self._loop.call_later(COMMIT_NEWS_S, tell)
 
     def _answer_reads(self) -> None:
         while self._confirming:
@@ -563,6 +589,7 @@ class ConsensusMember:
             if kind == raft.REGULAR:
                 batch = Batch.FromString(body)
                 outcomes = self._replica.apply(index, term, batch.proposals)
+                self._awaited_elsewhere |= batch.origin != self._member
                 self._resolve(batch.origin, batch.number, outcomes)
             elif kind == raft.MEMBERSHIP:
                 change = MembershipChange.FromString(body)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from typing import Any
 
@@ -100,6 +99,7 @@ class _PeerLink:
         self._unanswered_since: float | None = None
         self._channel: grpc.aio.Channel | None = None
         self._attempt = 0
+        self._call: Any = None
         self._task = asyncio.create_task(self._run())
 
     def send(self, envelopes: list[Envelope]) -> None:
@@ -141,7 +141,9 @@ class _PeerLink:
         while True:
             try:
                 await self._stream()
-            except (grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError) as error:
+            except (grpc.aio.AioRpcError, asyncio.InvalidStateError, TimeoutError, asyncio.CancelledError) as error:
+                if isinstance(error, asyncio.CancelledError) and not _call_was_cut():
+                    raise
                 details = error.details() if isinstance(error, grpc.aio.AioRpcError) else type(error).__name__
                 if details == REMOVED:
                     self._network.events.removed()
@@ -170,21 +172,27 @@ class _PeerLink:
             self._unanswered_since = None
             self._open = True
             self._network.events.connected(self._member)
+            self._call = call
             ended = asyncio.ensure_future(call.read())
             ended.add_done_callback(lambda _done: self._ready.set())
             try:
-                while not ended.done() and not self._overflown and not self.is_silent:
-                    with contextlib.suppress(TimeoutError):
-                        await asyncio.wait_for(self._ready.wait(), SILENCE_S)
+                while not ended.done() and not self._overflown:
+                    await self._ready.wait()
                     self._ready.clear()
                     if self._queue:
                         envelopes, self._queue, self._queued_bytes = self._queue, [], 0
-                        await asyncio.wait_for(call.write(Envelopes(envelopes=envelopes)), SILENCE_S)
+                        await call.write(Envelopes(envelopes=envelopes))
             finally:
                 ended.cancel()
                 await asyncio.gather(ended, return_exceptions=True)
         finally:
+            self._call = None
             call.cancel()
+
+    def look(self) -> None:
+        """Gives the stream up when the other side has been silent for too long."""
+        if self._call is not None and self.is_silent:
+            self._call.cancel()
 
 
 class PeerNetwork:
@@ -235,6 +243,13 @@ class PeerNetwork:
         if link is not None:
             link.heard()
 
+    async def look_after(self) -> None:
+        """Watches over all ways, until it is cancelled."""
+        while True:
+            await asyncio.sleep(SILENCE_S / 4)
+            for link in self._links.values():
+                link.look()
+
     def learn(self, member: int, urls: tuple[str, ...]) -> None:
         """`member` can be reached at `urls`. It may be one that this member has not read of in the log yet."""
         link = self._links.get(member)
@@ -273,7 +288,7 @@ class PeerNetwork:
         try:
             return await call(question, timeout=ASK_S)
         except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
-            if isinstance(error, asyncio.CancelledError) and not _call_was_cut(error):
+            if isinstance(error, asyncio.CancelledError) and not _call_was_cut():
                 raise
             raise RequestTimeout from error
 
@@ -293,7 +308,7 @@ class PeerNetwork:
         await asyncio.gather(*(link.close() for link in links), *self._closing, return_exceptions=True)
 
 
-def _call_was_cut(_error: asyncio.CancelledError) -> bool:
+def _call_was_cut() -> bool:
     """Whether the call was cancelled because its channel was closed, and not because its caller was cancelled."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() == 0

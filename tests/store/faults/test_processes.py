@@ -117,6 +117,7 @@ class Life:
         assert is_linearizable(self.history)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("seed", range(FIRST, FIRST + SEEDS))
 async def test_nothing_is_lost_and_nothing_impossible_is_seen(tmp_path: Path, seed: int) -> None:
     await Life(tmp_path, seed).run()
