@@ -10,9 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from steersman.cli.failures import CommandError, told
+
+if TYPE_CHECKING:
+    from lab.layout import Lab
+    from lab.progress import Progress
 
 NAME = "lab"
 
@@ -86,19 +91,20 @@ def up(ctx: click.Context, name: str, nodes: int, demo: bool, node_grace_period:
         lab = Lab(name, nodes)
         progress = Progress()
         config = _config_path(ctx)
-        with record.locked(lab):
-            if is_running(lab):
-                click.echo(f"The cluster {name!r} is running already; nothing was changed. See: steer status")
-                return
-            bring_up(lab, Options(config, node_grace_period), progress)
-        took = time.monotonic() - progress.started
-        click.echo(f"The cluster {name!r} of {nodes} nodes is up after {took:.1f} s.", err=True)
-        if demo:
-            _demo(lab, progress)
+        with asyncio.Runner() as runner:
+            with record.locked(lab):
+                if is_running(lab):
+                    click.echo(f"The cluster {name!r} is running already; nothing was changed. See: steer status")
+                    return
+                bring_up(lab, Options(config, node_grace_period), progress, runner)
+            took = time.monotonic() - progress.started
+            click.echo(f"The cluster {name!r} of {nodes} nodes is up after {took:.1f} s.", err=True)
+            if demo:
+                _demo(lab, progress, runner)
         _next_steps(demo)
 
 
-def _demo(lab: object, progress: object) -> None:
+def _demo(lab: Lab, progress: Progress, runner: asyncio.Runner) -> None:
     from steersman import kinds
     from steersman.cli import columns, output
 
@@ -109,7 +115,7 @@ def _demo(lab: object, progress: object) -> None:
     assert isinstance(lab, Lab)
     assert isinstance(progress, Progress)
     with progress.step("example: apply examples/web.yaml, wait for its pods"):
-        example = asyncio.run(demo.apply(lab))
+        example = runner.run(demo.apply(lab))
     now = datetime.now(UTC)
     for title, kind, objects in (
         ("steer get nodes -o wide", kinds.by_api("v1", "Node"), example.nodes),

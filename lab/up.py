@@ -52,10 +52,16 @@ def is_running(lab: Lab) -> bool:
     return all(network.processes(machine.namespace) for machine in known[0].machines)
 
 
-def bring_up(lab: Lab, options: Options, progress: Progress) -> None:
+def bring_up(lab: Lab, options: Options, progress: Progress, runner: asyncio.Runner) -> None:
     """Brings a lab up from nothing; what is left over from a crash is removed first.
 
     When it fails, everything that was made is removed again.
+
+    Args:
+        lab: the lab.
+        options: how.
+        progress: told of each step.
+        runner: runs what waits for the apiserver. One for the whole command: gRPC keeps to its first event loop.
 
     Raises:
         LabFailed: a part did not come up in time.
@@ -71,7 +77,7 @@ def bring_up(lab: Lab, options: Options, progress: Progress) -> None:
             for machine in lab.machines:
                 machines.start(machine)
             _in_parallel(_equip, lab.nodes)
-            asyncio.run(_nodes_ready(lab))
+            runner.run(_nodes_ready(lab))
         certificates.write_admin(lab, options.config)
         record.write(lab, complete=True)
     except BaseException:

@@ -28,14 +28,15 @@ def run() -> list[Figure]:
     applied: list[float] = []
     memory: list[float] = []
     restarts: list[float] = []
-    for attempt in range(STARTS):
-        with world() as made:
-            starts.append(_start(made))
-            made.steer("delete", "-f", str(EXAMPLE))
-            applied.append(asyncio.run(_apply_to_running(made)))
-            memory.append(_memory(made))
-            if attempt == STARTS - 1:
-                restarts = asyncio.run(_restarts(made))
+    with asyncio.Runner() as runner:
+        for attempt in range(STARTS):
+            with world() as made:
+                starts.append(_start(made))
+                made.steer("delete", "-f", str(EXAMPLE))
+                applied.append(runner.run(_apply_to_running(made)))
+                memory.append(_memory(made))
+                if attempt == STARTS - 1:
+                    restarts = runner.run(_restarts(made))
     return [
         Figure("steer up to the Service's answer, median of 5", statistics.median(starts), "s", "<= 10"),
         Figure(
