@@ -29,14 +29,18 @@ class Guard:
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
 
-    def unary(self, resource: str, verb: str, call: UnaryCall) -> Callable[[Any, Context], Awaitable[Any]]:
-        """A call with one answer."""
+    def unary(
+        self, resource: str, verb: str, call: UnaryCall, *, subresource_of: Callable[[Any], str] | None = None
+    ) -> Callable[[Any, Context], Awaitable[Any]]:
+        """A call with one answer; `subresource_of` reads from the request which part of the object it is about."""
 
         async def guarded(request: Any, context: Context) -> Any:
             started = time.perf_counter()
             code = "OK"
             try:
-                return await call(self._admit(resource, verb, context), request, context)
+                part = subresource_of(request) if subresource_of is not None else ""
+                user = self._admit(f"{resource}/{part}" if part else resource, verb, context)
+                return await call(user, request, context)
             except Exception as error:
                 code = await self._fail(error, resource, verb, context)
             finally:

@@ -40,6 +40,10 @@ def _field(tag: bytes, data: bytes) -> bytes:
     return tag + frames.varint(len(data)) + data
 
 
+def _patched_part(request: PatchRequest) -> str:
+    return request.subresource
+
+
 class ResourceHandlers:
     """The rpc handlers of one kind."""
 
@@ -69,8 +73,9 @@ class ResourceHandlers:
         methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         for name, (request, call) in verbs.items():
             rule = (f"{resource}/status", "update") if name == "UpdateStatus" else (resource, name.lower())
+            part = _patched_part if name == "Patch" else None
             methods[name] = grpc.unary_unary_rpc_method_handler(
-                self._guard.unary(*rule, call), request_deserializer=request.FromString
+                self._guard.unary(*rule, call, subresource_of=part), request_deserializer=request.FromString
             )
         methods["Watch"] = grpc.unary_stream_rpc_method_handler(
             self._guard.stream(resource, "watch", self.watch), request_deserializer=WatchRequest.FromString

@@ -23,6 +23,7 @@ from steersman.meta.v1.object_meta_pb2 import ObjectMeta
 log = structlog.get_logger(__name__)
 
 PENDING_MAX = 1000
+SENDERS = 4
 REMEMBERED_MAX = 4096
 MESSAGE_CHARACTERS_MAX = 1024
 
@@ -59,6 +60,7 @@ class Recorder:
         self._clock = clock or RealClock()
         self._pending: OrderedDict[tuple[str, ...], Event] = OrderedDict()
         self._known: OrderedDict[tuple[str, ...], Event] = OrderedDict()
+        self._sending: set[tuple[str, ...]] = set()
         self._wake = asyncio.Event()
 
     def event(self, about: Message, type: str, reason: str, message: str, *, field_path: str = "") -> None:
@@ -97,13 +99,26 @@ class Recorder:
         self._wake.set()
 
     async def run(self) -> None:
-        """Sends what is recorded, until cancelled."""
+        """Sends what is recorded, several at once, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(SENDERS):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
         while True:
-            while not self._pending:
+            # An event that is being sent waits for its own repeats: they change the same object.
+            identity = next((key for key in self._pending if key not in self._sending), None)
+            if identity is None:
                 self._wake.clear()
                 await self._wake.wait()
-            identity, event = self._pending.popitem(last=False)
-            await self._send(identity, event)
+                continue
+            event = self._pending.pop(identity)
+            self._sending.add(identity)
+            try:
+                await self._send(identity, event)
+            finally:
+                self._sending.discard(identity)
+                self._wake.set()
 
     async def flush(self, timeout_s: float = 2.0) -> None:
         """Sends what is recorded and waits for it, at most so many seconds; for a graceful stop."""

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+# One for all that bring none of their own: seeding costs more than most delays are computed for.
+_SHARED = random.Random()
 
 
 @dataclass
@@ -22,7 +25,7 @@ class Backoff:
     limit_s: float = 5.0
     factor: float = 2.0
     jitter: float = 0.3
-    source: random.Random = field(default_factory=random.Random)
+    source: random.Random = _SHARED
     failures: int = 0
 
     def next_s(self) -> float:

@@ -59,6 +59,10 @@ async def test_a_node_keeps_to_itself(served: Served, api: Api) -> None:
     assert (await n1.pods.update_status(mine)).status.phase == "Running"
     with pytest.raises(errors.Forbidden, match="not bound to this node"):
         await n1.pods.update_status(other)
+    patched = await n1.pods.patch("a", b'{"status":{"message":"m"}}', subresource="status")
+    assert patched.status.message == "m"
+    with pytest.raises(errors.Forbidden, match="patch pods: no rule"):
+        await n1.pods.patch("a", b'{"metadata":{"labels":{"a":"b"}}}')
     with pytest.raises(errors.Forbidden):
         await n1.pods.update(mine)
     with pytest.raises(errors.Forbidden):
