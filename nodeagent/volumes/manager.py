@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+import threading
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -36,6 +37,12 @@ class Volumes:
 
     def __init__(self, folders: Folders) -> None:
         self._folders = folders
+        # Two containers of a pod may start at once, in two threads; each prepares the pod's volumes.
+        self._locks: dict[str, threading.Lock] = {}
+
+    def _alone(self, uid: str) -> threading.Lock:
+        """Held by the one thread that works on a pod's volumes."""
+        return self._locks.setdefault(uid, threading.Lock())
 
     def prepare(self, pod: Pod, sources: VolumeSources, now: datetime) -> dict[str, Path]:
         """Makes all volumes ready and returns where they are, by name. Idempotent; updates projections.
@@ -45,8 +52,9 @@ class Volumes:
             VolumeError: the node cannot make a volume ready.
         """
         folder = self._folders.pod(pod.metadata.uid)
-        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-        return {volume.name: self._prepare(pod, volume, sources, now) for volume in pod.spec.volumes}
+        with self._alone(pod.metadata.uid):
+            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            return {volume.name: self._prepare(pod, volume, sources, now) for volume in pod.spec.volumes}
 
     def refresh(self, pod: Pod, sources: VolumeSources, now: datetime) -> bool:
         """Brings projections up to date; returns whether any changed. What went missing keeps its last contents.
@@ -54,6 +62,10 @@ class Volumes:
         Raises:
             VolumeError: the node cannot write.
         """
+        with self._alone(pod.metadata.uid):
+            return self._refresh(pod, sources, now)
+
+    def _refresh(self, pod: Pod, sources: VolumeSources, now: datetime) -> bool:
         changed = False
         for volume in pod.spec.volumes:
             kind, _ = source_of(volume)
@@ -174,6 +186,7 @@ class Volumes:
         if left:
             raise VolumeError("*", f"{left[0]} is still mounted")
         shutil.rmtree(folder, ignore_errors=True)
+        self._locks.pop(uid, None)
 
     def remove_logs(self, uid: str) -> None:
         """Takes the pod's logs away. Idempotent."""

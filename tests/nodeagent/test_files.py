@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import io
 import json
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from steersman.core.v1 import ConfigMap, Pod
 
 from lab import images
 from nodeagent import logs
 from nodeagent.cri.exec import Exit, parse_status
+from nodeagent.folders import Folders
 from nodeagent.network import cni
 from nodeagent.node import capacity, conditions
 from nodeagent.node.capacity import Capacity
 from nodeagent.node.conditions import NodeState
 from nodeagent.node.pressure import Pressure, Threshold, ThresholdError, thresholds
-from nodeagent.pod.volumes_spec import Payload
+from nodeagent.pod.fields import NodeFacts
+from nodeagent.pod.volumes_spec import Payload, VolumeSources
 from nodeagent.rotation import rotated_name, surplus
 from nodeagent.volumes import atomic
+from nodeagent.volumes.manager import Volumes
 from tests.nodeagent.made import NOW, later
 
 # Volumes that change all at once.
@@ -213,3 +219,23 @@ def test_an_image_is_the_same_every_time() -> None:
         architecture="amd64",
     )  # fmt: skip
     assert one == two
+
+
+def test_containers_that_start_at_once_prepare_their_pods_volumes_one_after_the_other(tmp_path: Path) -> None:
+    volumes = Volumes(Folders(tmp_path))
+    pod = Pod()
+    pod.metadata.uid = "u"
+    for number in range(3):
+        pod.spec.volumes.add(name=f"v{number}").volume_source.config_map.local_object_reference.name = "c"
+    found = ConfigMap(data={f"key-{number}": "x" for number in range(50)})
+    sources = VolumeSources(lambda _: found, lambda _: None, lambda *_: None, NodeFacts())
+    barrier = threading.Barrier(8)
+
+    def prepare(number: int) -> int:
+        barrier.wait(10)
+        return len(volumes.prepare(pod, sources, later(number)))
+
+    for _ in range(5):
+        found.data["key-0"] += "x"
+        with ThreadPoolExecutor(8) as pool:
+            assert list(pool.map(prepare, range(8))) == [3] * 8
