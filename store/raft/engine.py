@@ -369,6 +369,8 @@ class Engine(SyncObj):  # type: ignore[misc]
         members = Members(current.all(), current.removed)
         for change in self._pending_changes():
             members.apply(change)
+        # A removal that is not committed may never be: the one it names can still be the leader who undoes it.
+        members.removed = set(current.removed)
         self._configuration = members
         voters = set(members.voters())
         self.is_voter = self.member in voters

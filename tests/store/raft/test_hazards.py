@@ -329,3 +329,16 @@ def test_leadership_is_taken_over_only_at_the_leaders_request(rig: Rig) -> None:
     rig.deliver(LEADER, 1, take_over=TakeOver(term=1))
     requests = [envelope.vote_request for envelope in rig.turn() if envelope.HasField("vote_request")]
     assert len(requests) == 2 and all(request.transfer for request in requests)
+
+
+def test_a_removal_that_is_not_committed_does_not_silence_the_leader_who_undoes_it(rig: Rig) -> None:
+    change = MembershipChange(kind=MembershipChange.REMOVE, member=Member(ID=LEADER))
+    message = Entries(term=1, commit=1, previous_index=1, previous_term=0)
+    message.entries.append(LogEntry(index=2, term=1, command=bytes([raft.MEMBERSHIP]) + change.SerializeToString()))
+    rig.deliver(OTHER, 1, entries=message)
+    rig.turn()
+    assert rig.engine.configuration.voters() == [ME, OTHER]
+    rig.entries(2, (1, 0), [(2, 2)])
+    (answer,) = rig.turn()
+    assert answer.stored.success and rig.log()[-1] == (2, 2)
+    assert rig.engine.configuration.voters() == [ME, LEADER, OTHER]

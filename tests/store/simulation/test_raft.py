@@ -19,10 +19,10 @@ SEEDS = int(os.environ.get("STORE_SEEDS", "60"))
 FIRST = int(os.environ.get("STORE_FIRST_SEED", "1"))
 
 
-def run(seed: int, size: int, seconds: float, monkeypatch: pytest.MonkeyPatch) -> World:
+def run(seed: int, size: int, seconds: float, monkeypatch: pytest.MonkeyPatch, *, changing: bool = False) -> World:
     loop = VirtualLoop()
     monkeypatch.setattr(syncobj, "monotonicTime", loop.time)
-    world = World(seed, loop, size)
+    world = World(seed, loop, size, changing=changing)
     try:
         loop.run_until_complete(live(world, seconds))
     finally:
@@ -42,6 +42,15 @@ def test_promises_hold_through_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
         assert is_linearizable(world.history), f"seed {seed}: what clients saw cannot have happened"
         operations += len(world.history)
     assert operations > SEEDS * 10
+
+
+def test_promises_hold_while_members_come_and_go(monkeypatch: pytest.MonkeyPatch) -> None:
+    changes = 0
+    for seed in range(FIRST, FIRST + SEEDS):
+        world = run(seed, 3, 6.0, monkeypatch, changing=True)
+        assert is_linearizable(world.history), f"seed {seed}: what clients saw cannot have happened"
+        changes += world.changes_made
+    assert changes > SEEDS / 2
 
 
 def test_a_seed_is_repeated_exactly(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from etcd.log_pb2 import Frame, HardState, Identity
+from etcd.log_pb2 import Frame, HardState, Identity, MembershipChange
 from etcd.peer_pb2 import Answer, Envelope, Question
 from etcd.rpc_pb2 import Member, PutRequest
 
@@ -92,10 +92,16 @@ class SimMember:
         self.replica: Replica
         self.courier: Courier
         self._starts = 0
+        self._gone = False
 
     @property
     def up(self) -> bool:
         return self.member is not None
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was removed for good, and knew it."""
+        return self._gone
 
     def start(self) -> None:
         world = self.world
@@ -161,6 +167,7 @@ class SimMember:
         for other in self.world.members.values():
             if other.member is not None:
                 other.member.engine.disconnected(self.number)
+        self._gone = self.member.removed.done()
         self.member.stop()
         self.member = None
 
@@ -179,7 +186,13 @@ class SimMember:
             raise RequestTimeout
         answer = Answer()
         try:
-            answer.index = await other.member.read_index()
+            if question.HasField("membership"):
+                outcome = await other.member.change_members_as_leader(question.membership)
+                if outcome.error is not None:
+                    raise outcome.error
+                answer.members.extend(outcome.response.members)
+            else:
+                answer.index = await other.member.read_index()
         except StoreError as error:
             answer.refusal = type(error).__name__
         await asyncio.sleep(world.random.random() * 0.01)
@@ -252,8 +265,10 @@ class CheckedJournal(DurableJournal):
 class World:
     """The cluster, the network, the clients, and what must hold."""
 
-    def __init__(self, seed: int, loop: Any, size: int = 3) -> None:
+    def __init__(self, seed: int, loop: Any, size: int = 3, *, changing: bool = False) -> None:
         self.seed = seed
+        self.changing = changing
+        self.changes_made = 0
         self.random = random.Random(seed)
         self.loop = loop
         numbers = range(1, size + 1)
@@ -389,10 +404,13 @@ class World:
         while self.loop.time() < until:
             await asyncio.sleep(self.random.random() * 0.6)
             kind = self.random.random()
+            if self.changing and self.random.random() < 0.3:
+                await self._change_members()
+                continue
             some = self.members[self.random.choice(sorted(self.members))]
             if kind < 0.25 and some.up:
                 some.crash()
-            elif kind < 0.5 and not some.up:
+            elif kind < 0.5 and not some.up and not some.is_gone:
                 some.start()
             elif kind < 0.65:
                 self._cut(some.number)
@@ -405,6 +423,37 @@ class World:
                 self.duplicates = self.random.choice([0.0, 0.2])
             elif some.member is not None:
                 await self._transfer(some.member)
+
+    async def _change_members(self) -> None:
+        """Adds, promotes or removes a member, at whichever member is asked."""
+        asked = self.members[self.random.choice(sorted(self.members))]
+        if asked.member is None:
+            return
+        known = asked.replica.machine.members.all()
+        learners = [member.ID for member in known if member.isLearner]
+        kind = self.random.random()
+        change = MembershipChange()
+        if kind < 0.4 and len(self.members) < 6:
+            number = max(self.members) + 1
+            change.member.CopyFrom(Member(ID=number, name=f"m{number}", peerURLs=[f"http://m{number}:1"]))
+            change.kind = self.random.choice([MembershipChange.ADD_LEARNER, MembershipChange.ADD_VOTER])
+        elif kind < 0.7 and learners:
+            change.kind, change.member.ID = MembershipChange.PROMOTE, self.random.choice(learners)
+        else:
+            change.kind = MembershipChange.REMOVE
+            change.member.ID = self.random.choice([member.ID for member in known])
+        adds = change.kind in (MembershipChange.ADD_LEARNER, MembershipChange.ADD_VOTER)
+        if adds:
+            # It is started whether or not the change succeeds: one that was not added does no harm.
+            joining = SimMember(self, change.member.ID)
+            self.members[change.member.ID] = joining
+            joining.start()
+        try:
+            async with asyncio.timeout(2):
+                await asked.member.change_members(change)
+            self.changes_made += 1
+        except (StoreError, TimeoutError):
+            return
 
     async def _transfer(self, member: ConsensusMember) -> None:
         try:
@@ -428,19 +477,41 @@ class World:
     async def watch_over(self) -> None:
         while True:
             self.check_members()
+            for sim in self.members.values():
+                # Those who are connected to a removed member tell it so.
+                if sim.member is not None and self._is_removed(sim.number):
+                    sim.member.tell_removed()
+                if sim.member is not None and sim.member.removed.done():
+                    sim.crash()
             await asyncio.sleep(0.02)
+
+    def _is_removed(self, number: int) -> bool:
+        return any(
+            sim.member is not None
+            and number in sim.replica.machine.members.removed
+            and not self.is_cut(sim.number, number)
+            for sim in self.members.values()
+        )
+
+    def _current(self) -> list[SimMember]:
+        """The members that the newest state knows."""
+        newest = max(
+            (sim for sim in self.members.values() if sim.member is not None),
+            key=lambda sim: sim.replica.machine.applied,
+        )
+        return [self.members[member.ID] for member in newest.replica.machine.members.all()]
 
     async def settle(self) -> None:
         """Everything is repaired; soon all members are up, agree, and take writes."""
         self.heal()
         self.loss = self.duplicates = 0.0
         for sim in self.members.values():
-            if not sim.up:
+            if not sim.up and not sim.is_gone:
                 sim.start()
         deadline = self.loop.time() + 30
         while True:
             self.check_members()
-            sim = self.members[self.random.choice(sorted(self.members))]
+            sim = self.random.choice([sim for sim in self.members.values() if sim.up])
             assert sim.member is not None
             try:
                 async with asyncio.timeout(3):
@@ -449,13 +520,12 @@ class World:
             except (StoreError, TimeoutError):
                 if self.loop.time() > deadline:
                     self._break("the cluster did not come back")
-        while len({sim.replica.machine.applied for sim in self.members.values()}) > 1:
+        while len({sim.replica.machine.applied for sim in self._current()}) > 1:
             if self.loop.time() > deadline:
                 self._break("a member did not catch up")
             await asyncio.sleep(0.1)
         states = {
-            tuple(version.encoded for version in sim.replica.machine.keyspace.live.values())
-            for sim in self.members.values()
+            tuple(version.encoded for version in sim.replica.machine.keyspace.live.values()) for sim in self._current()
         }
         if len(states) != 1:
             self._break("members hold different keys")
