@@ -27,6 +27,8 @@ from apiserver.strategy import Strategy
 from apiserver.watchcache.cache import Cache, selectable
 from apiserver.watchcache.watcher import Entry
 
+log = structlog.get_logger(__name__)
+
 ROOT = "/registry/"
 ATTEMPTS = 8
 OBJECT_BYTES_MAX = 1_500_000
@@ -209,6 +211,7 @@ class Registry:
             )
         except KeyExists as error:
             raise self._taken(obj, error.key) from error
+        log.debug("created", resource=self.resource, name=metadata.name, user=user.name, revision=revision)
         return Written(obj, revision, warnings)
 
     def _owner(self, obj: Any) -> str:
@@ -432,6 +435,10 @@ class Registry:
             return error
         except KeyExists as error:
             raise self._taken(new, error.key) from error
+        part = "status" if status else "object"
+        log.debug(
+            "updated", resource=self.resource, name=new.metadata.name, part=part, user=user.name, revision=revision
+        )
         return Written(new, revision, warnings)
 
     def _keep_system_fields(self, new: Any, old: Any, *, status: bool) -> None:

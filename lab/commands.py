@@ -71,8 +71,15 @@ Examples:
     metavar="S",
     help="How long a node may be silent before it counts as lost.",
 )
+@click.option(
+    "--log-level",
+    default="info",
+    show_default=True,
+    type=click.Choice(["debug", "info", "warning", "error"]),
+    help="What services log.",
+)
 @click.pass_context
-def up(ctx: click.Context, name: str, nodes: int, demo: bool, node_grace_period: float) -> None:
+def up(ctx: click.Context, name: str, nodes: int, demo: bool, node_grace_period: float, log_level: str) -> None:
     """Bring a cluster up on this machine, each node in a network namespace of its own.
 
     The machine's own network is not touched. When a cluster of this name runs, nothing changes.
@@ -96,7 +103,7 @@ def up(ctx: click.Context, name: str, nodes: int, demo: bool, node_grace_period:
                 if is_running(lab):
                     click.echo(f"The cluster {name!r} is running already; nothing was changed. See: steer status")
                     return
-                bring_up(lab, Options(config, node_grace_period), progress, runner)
+                bring_up(lab, Options(config, node_grace_period, log_level), progress, runner)
             took = time.monotonic() - progress.started
             click.echo(f"The cluster {name!r} of {nodes} nodes is up after {took:.1f} s.", err=True)
             if demo:

@@ -175,12 +175,15 @@ def node_programs(lab: Lab, node: Machine) -> list[Program]:
     return [Program("containerd", containerd), Program("nodeagent", nodeagent), Program("netproxy", netproxy)]
 
 
-def configuration(machine: Machine, programs: list[Program]) -> str:
-    """The text of a machine's supervisor configuration."""
+def configuration(machine: Machine, programs: list[Program], *, log_level: str = "info") -> str:
+    """The text of a machine's supervisor configuration; our own services log from `log_level` on."""
     text = _SUPERVISOR.format(logs=machine.logs, home=machine.home, socket=machine.supervisor_socket)
     for program in programs:
         # A percent sign begins an expansion in supervisor's files.
-        command = " ".join(program.command).replace("%", "%%")
+        words = program.command
+        if words[:2] == [sys.executable, "-m"]:
+            words = [*words, f"--log-level={log_level}"]
+        command = " ".join(words).replace("%", "%%")
         text += _PROGRAM.format(name=program.name, command=command, logs=machine.logs, stop_wait_s=program.stop_wait_s)
     return text
 

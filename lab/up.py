@@ -38,10 +38,12 @@ class Options:
     Attributes:
         config: the person's configuration file, to which the lab is added.
         node_grace_s: how long a node may be silent before its pods are moved.
+        log_level: lowest level that services log.
     """
 
     config: Path
     node_grace_s: float = 40.0
+    log_level: str = "info"
 
 
 def is_running(lab: Lab) -> bool:
@@ -96,12 +98,13 @@ def _lay_out(lab: Lab, options: Options) -> None:
     for node in lab.nodes:
         text = containerd.configuration(node, lower_oom_score=lower_oom_score)
         (node.home / "containerd.toml").write_text(text)
-        _write_supervisor(node, supervision.node_programs(lab, node))
-    _write_supervisor(lab.control, supervision.control_programs(lab, node_grace_s=options.node_grace_s))
+        _supervise(node, supervision.node_programs(lab, node), options)
+    _supervise(lab.control, supervision.control_programs(lab, node_grace_s=options.node_grace_s), options)
 
 
-def _write_supervisor(machine: Machine, programs: list[supervision.Program]) -> None:
-    (machine.home / "supervisor.conf").write_text(supervision.configuration(machine, programs))
+def _supervise(machine: Machine, programs: list[supervision.Program], options: Options) -> None:
+    text = supervision.configuration(machine, programs, log_level=options.log_level)
+    (machine.home / "supervisor.conf").write_text(text)
 
 
 def _equip(node: Machine) -> None:

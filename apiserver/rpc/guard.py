@@ -44,8 +44,10 @@ class Guard:
             except Exception as error:
                 code = await self._fail(error, resource, verb, context)
             finally:
+                took_s = time.perf_counter() - started
                 self._metrics.calls.labels(resource, verb, code).inc()
-                self._metrics.seconds.labels(resource, verb).observe(time.perf_counter() - started)
+                self._metrics.seconds.labels(resource, verb).observe(took_s)
+                log.debug("call", verb=verb, resource=resource, code=code, ms=round(took_s * 1000, 2))
 
         return guarded
 

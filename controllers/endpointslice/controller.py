@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import structlog
 from steersman import errors
 from steersman.client import Api
 from steersman.clock import Clock
@@ -15,6 +16,8 @@ from steersman.selectors import of_map
 
 from controllers.endpointslice import plan as planning
 from controllers.endpointslice.plan import MANAGED_BY, MANAGED_BY_LABEL, SERVICE_LABEL, CreateSlice, UpdateSlice
+
+log = structlog.get_logger(__name__)
 
 MANAGER = "endpointslice-controller"
 BY_NAMESPACE, BY_SERVICE = "namespace", "service"
@@ -85,6 +88,8 @@ class EndpointSliceController:
             pods = [pod for pod in candidates if selector.matches(pod.metadata.labels)]
         zones = {n.metadata.name: n.metadata.labels.get(planning.ZONE_LABEL, "") for n in self._nodes.list()}
         for action in planning.plan(service, pods, slices, zones):
+            endpoints = [address for endpoint in action.slice.endpoints for address in endpoint.addresses]
+            log.debug("slice", service=str(key), action=type(action).__name__, endpoints=endpoints)
             match action:
                 case CreateSlice(wanted):
                     written = await self._api.endpointslices.create(wanted, field_manager=MANAGER)

@@ -19,6 +19,8 @@ from controllers.pods import controller_of, owned_by
 from controllers.replicaset import plan as planning
 from controllers.replicaset.plan import Adopt, CreatePods, DeletePod, Release
 
+log = structlog.get_logger(__name__)
+
 MANAGER = "replicaset-controller"
 BY_OWNER, ORPHANS = "controller-uid", "orphans"
 # Creations begin one at a time and double, so that a quota that refuses all is asked only once.
@@ -145,6 +147,7 @@ class ReplicaSetController:
         key = key_of(created)
         if self._pods.get(key) is None:
             self._expectations.created(replica_set.metadata.uid, key, created, self._clock.monotonic())
+        log.debug("created a pod", replica_set=replica_set.metadata.name, pod=created.metadata.name)
         self._recorder.event(replica_set, "Normal", "SuccessfulCreate", f"Created pod: {created.metadata.name}")
 
     async def _delete(self, replica_set: ReplicaSet, pod: Any) -> None:
