@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import structlog
 from steersman.clock import Clock, to_timestamp
 from steersman.errors import FieldViolation
 from steersman.kinds import Kind

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import structlog
 from steersman import errors
 from steersman.apps.v1.replica_set_pb2 import ReplicaSet
 from steersman.client import Api
