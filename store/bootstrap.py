@@ -56,7 +56,7 @@ class Store:
         self._directory = directory
         self._recovery = recovery
         identity = recovery.identity
-        history = asyncio.Lock()
+        self._history = history = asyncio.Lock()
         self.replica = Replica(recovery.machine)
         timing = Timing(settings.heartbeat_s, settings.election_s)
         self.network = PeerNetwork(
@@ -191,6 +191,7 @@ class Store:
             network=self.network,
             keeper=self.front.keeper,
             file=self._recovery.snapshot,
+            history=self._history,
             installed=self.snapshots.installed,
         )
         table = ServiceTable(self._peer_calls)

@@ -410,6 +410,7 @@ class Engine(SyncObj):  # type: ignore[misc]
             waiting = self._SyncObj__commandsWaitingCommit.pop(index, ())
             self._apply(index, term, command[0], command[1:])
             self._SyncObj__raftLastApplied = index
+            self._config_changed |= command[0] == MEMBERSHIP
             for waiting_term, callback in waiting:
                 if waiting_term != term:
                     callback(None, FAIL_REASON.DISCARDED)

@@ -164,10 +164,7 @@ class _PeerLink:
         try:
             await asyncio.wait_for(call.write(Envelopes(hello=self._network.hello(self._member))), CONNECT_S)
             if await asyncio.wait_for(call.read(), CONNECT_S) is grpc.aio.EOF:
-                await call.code()
-                raise grpc.aio.AioRpcError(
-                    await call.code(), grpc.aio.Metadata(), grpc.aio.Metadata(), await call.details()
-                )
+                raise await _ended(call)
             self._queue, self._queued_bytes, self._overflown = [], 0, False
             self._unanswered_since = None
             self._open = True
@@ -182,6 +179,8 @@ class _PeerLink:
                     if self._queue:
                         envelopes, self._queue, self._queued_bytes = self._queue, [], 0
                         await call.write(Envelopes(envelopes=envelopes))
+                if ended.done():
+                    raise await _ended(call)
             finally:
                 ended.cancel()
                 await asyncio.gather(ended, return_exceptions=True)
@@ -306,6 +305,11 @@ class PeerNetwork:
         """Closes all ways."""
         links, self._links = list(self._links.values()), {}
         await asyncio.gather(*(link.close() for link in links), *self._closing, return_exceptions=True)
+
+
+async def _ended(call: Any) -> grpc.aio.AioRpcError:
+    """How the other side ended the call."""
+    return grpc.aio.AioRpcError(await call.code(), grpc.aio.Metadata(), grpc.aio.Metadata(), await call.details())
 
 
 def _call_was_cut() -> bool:

@@ -27,7 +27,7 @@ from store.errors import StoreError
 from store.lease.keeper import LeaseKeeper
 from store.raft import snapshot
 from store.raft.courier import Courier
-from store.raft.files import DataCorrupt, sync_directory
+from store.raft.files import DataCorrupt, sync_directory, write_all
 from store.raft.member import ConsensusMember
 from store.raft.network import REMOVED, SERVICE, PeerNetwork
 from store.raft.snapshot import SnapshotFile
@@ -50,9 +50,22 @@ class Peer:
         network: PeerNetwork,
         keeper: LeaseKeeper,
         file: SnapshotFile,
+        history: asyncio.Lock,
         installed: Callable[[int], None],
     ) -> None:
-        """Serves `member`; `installed` is told the index of a snapshot that was installed from the leader."""
+        """Serves `member`.
+
+        Args:
+            identity: whose services.
+            member: who is asked.
+            courier: takes the messages.
+            network: hears who can be reached where.
+            keeper: the leader's clock of leases.
+            file: this member's snapshot.
+            history: held by whoever writes it.
+            installed: is told the index of a snapshot that was installed from the leader.
+        """
+        self._history = history
         self._identity = identity
         self._member = member
         self._courier = courier
@@ -96,6 +109,8 @@ class Peer:
                     await context.write(Welcome().SerializeToString())
                 if not sender or self._streams.get(sender) is not token:
                     return
+                if sender in self._member.engine.configuration.removed:
+                    await context.abort(grpc.StatusCode.FAILED_PRECONDITION, REMOVED)
                 self._network.heard(sender)
                 for envelope in batch.envelopes:
                     if envelope.sender == sender:
@@ -113,10 +128,10 @@ class Peer:
             try:
                 async for raw in requests:
                     chunk = SnapshotChunk.FromString(raw)
-                    if chunk.HasField("hello"):
+                    if not term:
                         await self._greet(chunk.hello, context)
                         term = chunk.term
-                    await asyncio.to_thread(os.write, descriptor, chunk.data)
+                    await asyncio.to_thread(write_all, descriptor, chunk.data)
                 await asyncio.to_thread(os.fsync, descriptor)
             finally:
                 os.close(descriptor)
@@ -148,8 +163,10 @@ class Peer:
             log.info("the leader's snapshot was installed", index=head.index, revision=head.revision)
             done.set_result(head.index)
 
-        self._member.when_quiet(install)
-        return await done
+        # A snapshot of our own that is being written must not take the place of this one afterwards.
+        async with self._history:
+            self._member.when_quiet(install)
+            return await done
 
     async def identify(self, raw: bytes) -> bytes:
         """Tells a member that joins whose cluster this is."""

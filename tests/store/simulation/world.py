@@ -44,6 +44,10 @@ class SimWal:
     def __init__(self) -> None:
         self.frames: list[bytes] = []
 
+    def forget(self, count: int) -> None:
+        """Loses the newest frames, as a disk does that says that it has what it has not."""
+        del self.frames[max(1, len(self.frames) - count) :]
+
     def append(self, frame: Frame) -> None:
         self.frames.append(frame.SerializeToString())
 
@@ -170,6 +174,8 @@ class SimMember:
         self._gone = self.member.removed.done()
         self.member.stop()
         self.member = None
+        if self.world.disks_lie:
+            self.wal.forget(self.world.random.randrange(8))
 
     # -- link ----------------------------------------------------------------------------------------------
 
@@ -269,6 +275,7 @@ class World:
         self.seed = seed
         self.changing = changing
         self.changes_made = 0
+        self.disks_lie = False
         self.random = random.Random(seed)
         self.loop = loop
         numbers = range(1, size + 1)
