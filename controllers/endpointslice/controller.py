@@ -89,7 +89,7 @@ class EndpointSliceController:
         zones = {n.metadata.name: n.metadata.labels.get(planning.ZONE_LABEL, "") for n in self._nodes.list()}
         for action in planning.plan(service, pods, slices, zones):
             endpoints = [address for endpoint in action.slice.endpoints for address in endpoint.addresses]
-            log.debug("slice", service=str(key), action=type(action).__name__, endpoints=endpoints)
+            log.debug("slice", of=str(key), action=type(action).__name__, endpoints=endpoints)
             match action:
                 case CreateSlice(wanted):
                     written = await self._api.endpointslices.create(wanted, field_manager=MANAGER)
