@@ -40,7 +40,7 @@ class ServiceStrategy(Strategy):
             new.spec.cluster_ips.extend(old.spec.cluster_ips)
         before = {(port.protocol, port.port): port.node_port for port in old.spec.ports}
         for port in new.spec.ports:
-            if new.spec.type in _WITH_NODE_PORTS:
+            if _has_node_ports(new.spec):
                 port.node_port = port.node_port or before.get((port.protocol, port.port), 0)
             elif old.spec.type in _WITH_NODE_PORTS:
                 port.node_port = 0
@@ -64,7 +64,7 @@ class ServiceStrategy(Strategy):
         wanted: list[Wanted] = []
         if spec.type != "ExternalName" and spec.cluster_ip != "None" and (CLUSTER_IPS, spec.cluster_ip) not in holds:
             wanted.append(Wanted(CLUSTER_IPS, spec.cluster_ip, _put_address))
-        if spec.type in _WITH_NODE_PORTS:
+        if _has_node_ports(spec):
             by_number: dict[int, list[str]] = {}
             for index, port in enumerate(spec.ports):
                 # TCP and UDP of one number may share a port; each number is taken once.
@@ -84,6 +84,11 @@ class ServiceStrategy(Strategy):
             taken.append((CLUSTER_IPS, obj.spec.cluster_ip))
         ports = sorted({port.node_port for port in obj.spec.ports if port.node_port})
         return [*taken, *((NODE_PORTS, str(port)) for port in ports)]
+
+
+def _has_node_ports(spec: Any) -> bool:
+    """Whether each port of the Service is also one of every node."""
+    return bool(spec.type == "NodePort" or (spec.type == "LoadBalancer" and spec.allocate_load_balancer_node_ports))
 
 
 def _put_address(service: Any, address: str) -> None:

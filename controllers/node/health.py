@@ -90,8 +90,15 @@ def tolerates(toleration: Any, taint: Any) -> bool:
         return False
     if toleration.key and toleration.key != taint.key:
         return False
-    if (toleration.operator or "Equal") == "Exists":
+    operator = toleration.operator or "Equal"
+    if operator == "Exists":
         return True
+    if operator in ("Gt", "Lt"):
+        try:
+            value, bound = int(taint.value), int(toleration.value)
+        except ValueError:
+            return False
+        return value > bound if operator == "Gt" else value < bound
     return bool(toleration.value == taint.value)
 
 

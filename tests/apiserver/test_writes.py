@@ -123,9 +123,9 @@ async def test_a_dry_run_does_everything_but_store(api: Api) -> None:
 
 async def test_fields_that_nothing_acts_on_are_stored_with_a_warning(served: Served, api: Api) -> None:
     made = pod()
-    made.spec.runtime_class_name = "slow"
-    assert (await api.pods.create(made)).spec.runtime_class_name == "slow"
-    assert served.warnings == ["spec.runtimeClassName: the node's default runtime is used"]
+    made.spec.priority_class_name = "high"
+    assert (await api.pods.create(made)).spec.priority_class_name == "high"
+    assert served.warnings == ["spec.priorityClassName: priorities are not resolved from classes"]
 
 
 async def test_an_object_of_too_many_bytes_is_refused(api: Api) -> None:
@@ -298,6 +298,9 @@ async def test_node_ports_run_out_and_come_back(api: Api) -> None:
     await api.services.create(service("big", type="NodePort", ports=(1, 2, 3, 4, 5, 6)))
     with pytest.raises(errors.Exhausted, match="no free node port"):
         await api.services.create(service("late", type="NodePort"))
+    balanced = service("balanced", type="LoadBalancer")
+    balanced.spec.allocate_load_balancer_node_ports = False
+    assert (await api.services.create(balanced)).spec.ports[0].node_port == 0
     small = await api.services.get("big")
     small.spec.type = "ClusterIP"
     small = await api.services.update(small)

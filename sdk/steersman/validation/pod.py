@@ -92,7 +92,7 @@ def _files(field: str, source: Any) -> list[FieldViolation]:
 
 
 # What of a running pod's spec may change.
-_MUTABLE = ("active_deadline_seconds", "tolerations", "scheduling_gates", "termination_grace_period_seconds")
+_MUTABLE = ("active_deadline_seconds", "tolerations", "scheduling_gates")
 
 
 def validate_update(new: Any, old: Any) -> list[FieldViolation]:
