@@ -280,9 +280,10 @@ async def open_store(settings: Settings) -> Store:
         raise StartError(str(error)) from error
     try:
         if directory.is_new:
+            settings.check_initial()
             directory.create(await new_identity(settings))
         recovery = directory.recover()
-    except (DataCorrupt, OSError) as error:
+    except (SettingsError, DataCorrupt, OSError) as error:
         directory.close()
         raise StartError(str(error)) from error
     except StartError:

@@ -83,6 +83,14 @@ class Settings:
 
     def check(self) -> None:
         """Raises SettingsError where the settings cannot work together."""
+        if self.election_s < 3 * self.heartbeat_s:
+            raise SettingsError("--election-timeout must be at least three times --heartbeat-interval")
+        self._check_access("client", self.client_urls, self.client_tls, plain_on_loopback=True)
+        if self.serve_peers:
+            self._check_access("peer", self.peer_urls, self.peer_tls, plain_on_loopback=self.insecure)
+
+    def check_initial(self) -> None:
+        """For a member that is new: raises SettingsError where its cluster cannot begin as the settings have it."""
         if len(self.initial_cluster) % 2 == 0 and self.initial_state == "new":
             raise SettingsError(
                 f"--initial-cluster names {len(self.initial_cluster)} members: an even number tolerates no more "
@@ -95,11 +103,6 @@ class Settings:
                 f"--initial-cluster and --initial-advertise-peer-urls differ for {self.name!r}: "
                 f"{','.join(self.initial_cluster[self.name])} and {','.join(self.advertise_peer_urls)}"
             )
-        if self.election_s < 3 * self.heartbeat_s:
-            raise SettingsError("--election-timeout must be at least three times --heartbeat-interval")
-        self._check_access("client", self.client_urls, self.client_tls, plain_on_loopback=True)
-        if self.serve_peers:
-            self._check_access("peer", self.peer_urls, self.peer_tls, plain_on_loopback=self.insecure)
 
     def _check_access(self, kind: str, urls: tuple[str, ...], tls: Certificates, *, plain_on_loopback: bool) -> None:
         for url in urls:
