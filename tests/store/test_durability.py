@@ -110,7 +110,7 @@ async def test_one_directory_serves_one_process(store: StoreProcess) -> None:
         (["--listen-client-urls", "https://127.0.0.1:1"], "needs --cert-file and --key-file"),
         (["--listen-client-urls", "http://10.0.0.1:1"], "is not encrypted"),
         (["--listen-client-urls", "nonsense"], "is not a url"),
-        (["--initial-cluster", "default=http://127.0.0.1:1,b=http://127.0.0.1:2"], "even number"),
+        (["--insecure", "--initial-cluster", "default=http://127.0.0.1:1,b=http://127.0.0.1:2"], "even number"),
         (["--initial-cluster", "b=http://127.0.0.1:2"], "does not name 'default'"),
     ],
 )
