@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from etcd.log_pb2 import Identity, SnapshotHead
 
 from store.machine import StateMachine
 from store.members import Members
-from store.raft.files import DataCorrupt
+from store.raft.files import DataCorrupt, sync_directory
 from store.raft.journal import NO_OPERATION, STAND_IN, DurableJournal
 from store.raft.snapshot import SnapshotFile
 from store.raft.wal import Entry, WriteAheadLog
@@ -68,6 +69,11 @@ class DataDirectory:
         wal = WriteAheadLog(self._member / "wal")
         wal.create(identity)
         wal.close()
+        # The folders themselves must be there after a power cut, not only what is in them.
+        sync_directory(self._member)
+        sync_directory(self._member.parent)
+        with contextlib.suppress(PermissionError):
+            sync_directory(self._member.parent.parent)
 
     def recover(self) -> Recovery:
         """Reads what is there.

@@ -652,3 +652,5 @@ def _fail(futures: list[asyncio.Future[Outcome]] | list[asyncio.Future[None]], e
     for future in futures:
         if not future.done():
             future.set_exception(error)
+            # Whoever waited may be gone; then the refusal is nobody's business.
+            future.exception()
