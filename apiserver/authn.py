@@ -47,7 +47,10 @@ def authenticate(auth_context: Mapping[str, Sequence[bytes]], metadata: Mapping[
         identity = _of_certificate(bytes(pems[0]))
         if not identity.user:
             raise errors.NotAuthenticated("the client certificate names no user (it has no common name)")
-        return User(identity.user, (*identity.groups, AUTHENTICATED))
+        # Being a node is a matter of name and group together: restrictions go by the name.
+        is_node = identity.user.startswith(NODE_PREFIX)
+        groups = (group for group in identity.groups if group != NODES or is_node)
+        return User(identity.user, (*groups, AUTHENTICATED))
     if "authorization" in metadata:
         raise errors.NotAuthenticated("the bearer token is not accepted: this server knows clients by certificate")
     raise errors.NotAuthenticated("a client certificate is required")

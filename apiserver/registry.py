@@ -32,6 +32,8 @@ log = structlog.get_logger(__name__)
 
 ROOT = "/registry/"
 ATTEMPTS = 8
+# The last second that a protobuf timestamp can name.
+TIMESTAMP_MAX = 253402300799
 OBJECT_BYTES_MAX = 1_500_000
 ORPHAN, FOREGROUND = "orphan", "foregroundDeletion"
 
@@ -283,6 +285,9 @@ class Registry:
             raise errors.BadRequest("options.field_manager", "required: it says who owns the applied fields")
         now = to_timestamp(self._around.clock.now(), whole_seconds=True)
         fields_of = self._like(obj)
+        if self.kind.has_status and not self.strategy.registers_with_status:
+            # A status is observed and not applied; an object that was read and is applied again brings it along.
+            fields_of.ClearField("status")
         if not obj.metadata.name:
             raise errors.BadRequest("object.metadata.name", "required: Apply names the object it makes so")
 
@@ -367,6 +372,9 @@ class Registry:
             try:
                 new = await change(self._like(old))
                 written = await self._modify_once(user, stored, old, new, options, mode)
+            except (errors.StorageUnavailable, errors.StorageFull):
+                # It may have happened: nobody does it a second time.
+                raise
             except errors.ApiserverError:
                 if cached is None:
                     raise
@@ -388,7 +396,7 @@ class Registry:
     ) -> Written | KeyChanged:
         status = mode.status
         if not mode.whole:
-            self._keep_system_fields(new, old, status=status)
+            self._keep_system_fields(new, old, mode)
         if status:
             self.strategy.prepare_status_update(new, old)
         else:
@@ -442,9 +450,9 @@ class Registry:
         )
         return Written(new, revision, warnings)
 
-    def _keep_system_fields(self, new: Any, old: Any, *, status: bool) -> None:
+    def _keep_system_fields(self, new: Any, old: Any, mode: Mode) -> None:
         """Puts back what no writer decides: identity, times, and the other half of the object."""
-        if status:
+        if mode.status:
             wanted = self._like(new.status)
             new.CopyFrom(old)
             new.status.CopyFrom(wanted)
@@ -461,7 +469,9 @@ class Registry:
         metadata.generate_name = old.metadata.generate_name
         metadata.ClearField("resource_version")
         metadata.ClearField("self_link")
-        if not metadata.managed_fields:
+        if not mode.applied:
+            # The record is the apiserver's own, whatever a writer sends.
+            metadata.ClearField("managed_fields")
             metadata.managed_fields.MergeFrom(old.metadata.managed_fields)
         if self.kind.has_status:
             new.ClearField("status")
@@ -524,7 +534,7 @@ class Registry:
             metadata.generation += 1
         metadata.deletion_grace_period_seconds = grace_s
         stamp = to_timestamp(self._around.clock.now(), whole_seconds=True)
-        stamp.seconds += grace_s
+        stamp.seconds = min(stamp.seconds + grace_s, TIMESTAMP_MAX)
         metadata.deletion_timestamp.CopyFrom(stamp)
         return marked
 

@@ -51,6 +51,9 @@ class Strategy:
     fields: ClassVar[Mapping[str, Callable[[Any], str]]] = {}
     """Fields by which objects can be selected, besides metadata.name and metadata.namespace."""
 
+    registers_with_status: ClassVar[bool] = False
+    """Whether objects may be created with their status, as nodes are."""
+
     indexed: ClassVar[tuple[str, ...]] = ()
     """Fields by which watchers are found: those of which many watchers each want one value."""
 

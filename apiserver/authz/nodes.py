@@ -29,8 +29,15 @@ def check_write(user: User, verb: str, resource: str, obj: Any, old: Any | None)
     def refuse(why: str) -> None:
         raise errors.NotAllowed(user.name, verb, f"{resource} {name!r}", why)
 
-    if resource == "nodes" and name != node:
-        refuse("a node may change only itself")
+    if resource == "nodes":
+        if name != node:
+            refuse("a node may change only itself")
+        if old is not None and (obj.spec.taints != old.spec.taints or obj.spec.unschedulable != old.spec.unschedulable):
+            refuse("a node may not change its own taints, nor whether pods are scheduled to it")
+        before = old.metadata.labels if old is not None else {}
+        changed = {key for key in {*before, *obj.metadata.labels} if before.get(key) != obj.metadata.labels.get(key)}
+        if any("node-restriction.kubernetes.io/" in key for key in changed):
+            refuse("labels of node-restriction.kubernetes.io are not the node's to change")
     elif resource == "leases.coordination.k8s.io" and (obj.metadata.namespace, name) != ("kube-node-lease", node):
         refuse("a node may write only its own lease")
     elif resource == "pods":

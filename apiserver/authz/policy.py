@@ -51,15 +51,12 @@ RULES: tuple[Rule, ...] = (
     _rule("system:kube-scheduler", frozenset({"update", "patch"}), "pods/status"),
     _rule("system:kube-scheduler", WRITE, f"events {_LEASES}"),
     # Nodes and proxies read what they carry out; writes of nodes are narrowed by authz/nodes.py.
-    _rule(
-        f"{NODES} system:kube-proxy",
-        READ,
-        f"pods nodes services configmaps secrets namespaces {_SLICES} {_LEASES}",
-    ),
+    _rule(NODES, READ, f"pods nodes services configmaps secrets namespaces {_SLICES} {_LEASES}"),
+    _rule("system:kube-proxy", READ, f"nodes services namespaces {_SLICES}"),
     _rule(NODES, frozenset({"create", "update", "patch", "apply"}), f"nodes {_LEASES}"),
     _rule(NODES, frozenset({"update", "patch"}), "nodes/status pods/status"),
     _rule(NODES, frozenset({"delete", "create"}), "pods"),
-    _rule(f"{NODES} system:kube-proxy", WRITE, "events"),
+    _rule(f"{NODES} system:kube-proxy", WRITE - {"delete", "deletecollection"}, "events"),
     # Everybody who is known may look at what the cluster offers.
     _rule(AUTHENTICATED, frozenset({"get", "list"}), "namespaces"),
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable
 from typing import Any
@@ -80,9 +81,17 @@ def _json_patch(before: Any, document: Any) -> Any:
         raise errors.BadRequest("patch", f"a JSON patch is a list of operations, got {codec.describe(document)}")
     if len(document) > OPERATIONS_MAX:
         raise errors.BadRequest("patch", f"{len(document)} operations, at most {OPERATIONS_MAX}")
+    after, copied = copy.deepcopy(before), 0
     try:
-        return jsonpatch.apply_patch(before, document)
-    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError) as error:
+        for operation in document:
+            if isinstance(operation, dict) and operation.get("op") == "copy":
+                # Copies of copies double; Kubernetes bounds them too.
+                copied += len(json.dumps(jsonpointer.resolve_pointer(after, operation.get("from", ""))))
+                if copied > PATCH_BYTES_MAX:
+                    raise errors.BadRequest("patch", f"copies more than {PATCH_BYTES_MAX} bytes")
+            after = jsonpatch.apply_patch(after, [operation], in_place=True)
+        return after
+    except (jsonpatch.JsonPatchException, jsonpointer.JsonPointerException, TypeError, KeyError, ValueError) as error:
         raise errors.BadRequest("patch", f"cannot be applied: {error}") from error
 
 

@@ -38,6 +38,7 @@ def merge_strategically(before: dict[str, Any], patch: dict[str, Any], descripto
     after = dict(before)
     retained = patch.get(_RETAIN)
     if retained is not None:
+        retained = _as_list(_RETAIN, retained)
         after = {name: value for name, value in after.items() if name in retained}
     orders: dict[str, list[Any]] = {}
     for name, value in patch.items():

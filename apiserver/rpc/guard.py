@@ -42,7 +42,8 @@ class Guard:
                 user = self._admit(f"{resource}/{part}" if part else resource, verb, context)
                 return await call(user, request, context)
             except Exception as error:
-                code = await self._fail(error, resource, verb, context)
+                code = _code_of(error)
+                await self._fail(error, resource, verb, context)
             finally:
                 took_s = time.perf_counter() - started
                 self._metrics.calls.labels(resource, verb, code).inc()
@@ -63,7 +64,8 @@ class Guard:
                 async for answer in answers:
                     yield answer
             except Exception as error:
-                code = await self._fail(error, resource, verb, context)
+                code = _code_of(error)
+                await self._fail(error, resource, verb, context)
             finally:
                 if answers is not None:
                     await answers.aclose()
@@ -78,7 +80,7 @@ class Guard:
         policy.authorize(user, verb, resource)
         return user
 
-    async def _fail(self, error: Exception, resource: str, verb: str, context: Context) -> str:
+    async def _fail(self, error: Exception, resource: str, verb: str, context: Context) -> None:
         """Ends the call with the error's status; what is not a domain error is logged and shown as INTERNAL."""
         if isinstance(error, (asyncio.CancelledError, grpc.aio.AbortError)):
             raise error
@@ -87,9 +89,11 @@ class Guard:
             log.exception("call failed", resource=resource, verb=verb)
             await context.abort(grpc.StatusCode.INTERNAL, "internal error; the apiserver's log says more")
             raise AssertionError("unreachable")
-        try:
-            await context.abort_with_status(status)
-        except grpc.aio.AbortError:
-            self._metrics.calls.labels(resource, verb, status.code.name).inc()
-            raise
-        return status.code.name
+        await context.abort_with_status(status)
+        raise AssertionError("unreachable")
+
+
+def _code_of(error: Exception) -> str:
+    """The name of the status that an error becomes."""
+    status = status_of(error)
+    return status.code.name if status is not None else "INTERNAL"

@@ -19,6 +19,7 @@ class NodeStrategy(Strategy):
     """Rules; a pod range that was given stays. The status may come with the object, as kubelets register."""
 
     message = Node
+    registers_with_status = True
     fields: ClassVar = {"spec.unschedulable": lambda node: str(bool(node.spec.unschedulable)).lower()}
 
     def prepare_create(self, obj: Any) -> None:

@@ -34,9 +34,8 @@ class ServiceStrategy(Strategy):
         if new.spec.type == "ExternalName":
             new.spec.ClearField("cluster_ip")
             new.spec.ClearField("cluster_ips")
-        elif not new.spec.cluster_ip and old.spec.cluster_ip:
+        elif old.spec.cluster_ip and not (new.spec.cluster_ip or new.spec.cluster_ips):
             new.spec.cluster_ip = old.spec.cluster_ip
-            new.spec.ClearField("cluster_ips")
             new.spec.cluster_ips.extend(old.spec.cluster_ips)
         before = {(port.protocol, port.port): port.node_port for port in old.spec.ports}
         for port in new.spec.ports:

@@ -22,6 +22,8 @@ log = structlog.get_logger(__name__)
 HISTORY_MAX = 8192
 PAGE = 1000
 BOOKMARK_S = 5.0
+# How long a watch from a revision that is not here yet waits for it: longer than the store's reports of progress.
+REACH_LOOKS, REACH_LOOK_S = 100, 0.03
 
 
 class Cache:
@@ -66,6 +68,14 @@ class Cache:
     def is_ready(self) -> bool:
         """Whether the cache has been filled."""
         return self._ready.is_set()
+
+    async def reaches(self, revision: int) -> bool:
+        """Whether the cache comes as far as a revision, within a moment: another apiserver may be a little ahead."""
+        for _ in range(REACH_LOOKS):
+            if self.revision >= revision:
+                return True
+            await self._sleep(REACH_LOOK_S)
+        return self.revision >= revision
 
     def get(self, key: str) -> Entry | None:
         """An object as the cache has it; it may be older than the store's."""
@@ -223,6 +233,9 @@ async def messages(cache: Cache, selection: Selection, *, since: int | None) -> 
         SlowWatcher: the reader is too slow.
     """
     await cache.ready()
+    if since is not None and since > cache.revision and not await cache.reaches(since):
+        # Nobody has seen this revision: it is from before a restore, or made up.
+        raise errors.RevisionCompacted(since, cache.revision)
     with cache.subscribe(selection, since=since) as watcher:
         while True:
             for frame in await watcher.next():

@@ -220,7 +220,10 @@ def _recreate(deployment: Deployment, new: ReplicaSet | None, old: Sequence[Repl
             steps += _write(deployment, rs, 0)
     if steps:
         return steps
-    if any(rs.status.replicas or rs.status.terminating_replicas for rs in old):
+    if any(
+        rs.status.replicas or rs.status.terminating_replicas or rs.status.observed_generation < rs.metadata.generation
+        for rs in old
+    ):
         return []
     if new is None:
         return [CreateReplicaSet(_make(deployment, deployment.spec.replicas, revision))]

@@ -71,7 +71,8 @@ class GarbageCollector:
             kind = kinds.by_api(reference.api_version, reference.kind)
         except kinds.UnknownKindError:
             return None
-        if kind.service not in self._informers:
+        if kind.service not in self._informers or (kind.namespaced and not namespace):
+            # What has no namespace cannot belong to what has one: nothing follows from such a reference.
             return None
         return Item(kind.service, Key(namespace if kind.namespaced else "", reference.name))
 

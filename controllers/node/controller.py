@@ -103,10 +103,17 @@ class NodeController:
 
     async def reconcile(self, name: str) -> Result | None:
         """Looks after one node."""
+        try:
+            return await self._look_after(name)
+        except (errors.Unavailable, errors.DeadlineExceeded):
+            # Who is deaf cannot tell who is silent: every node gets its full grace after an outage.
+            self._heartbeats.clear()
+            raise
+
+    async def _look_after(self, name: str) -> Result | None:
         node = self._nodes.get(Key("", name))
         if node is None:
-            await self._forget(name)
-            return None
+            return await self._forget(name)
         if not node.spec.pod_cidr:
             await self._give_range(node)
         heartbeat = self._hear(name)
@@ -197,8 +204,15 @@ class NodeController:
                 continue
         return next_s
 
-    async def _forget(self, name: str) -> None:
+    async def _forget(self, name: str) -> Result | None:
         """A node is gone for good: so are its pods, as nobody is left to stop them."""
+        try:
+            await self._api.nodes.get(name)
+        except errors.NotFound:
+            pass
+        else:
+            # It exists; our copy of the nodes lags behind that of the pods.
+            return Result(requeue_after_s=1.0)
         self._heartbeats.pop(name, None)
         self._given.pop(name, None)
         for pod in self._pods.by_index(BY_NODE, name):
@@ -210,3 +224,4 @@ class NodeController:
                 )
             except (errors.NotFound, errors.Conflict):
                 continue
+        return None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from google.protobuf.timestamp_pb2 import Timestamp
 from steersman.clock import from_timestamp, to_timestamp
 from steersman.core.v1.node_pb2 import Node, NodeStatus, Taint
 
@@ -77,11 +78,18 @@ def taints(node: Node, now: datetime) -> list[Taint]:
     if node.spec.unschedulable:
         wanted.append((UNSCHEDULABLE, "NoSchedule"))
     known = {(taint.key, taint.effect): taint for taint in node.spec.taints}
-    result = [taint for taint in node.spec.taints if taint.key not in _OURS]
+    result = [_stamped(taint, stamp) for taint in node.spec.taints if taint.key not in _OURS]
     for key, effect in wanted:
         existing = known.get((key, effect))
         result.append(existing if existing is not None else Taint(key=key, effect=effect, time_added=stamp))
     return result
+
+
+def _stamped(taint: Taint, stamp: Timestamp) -> Taint:
+    """A taint with the time from which pods' patience is counted; a person who adds one does not write it."""
+    if taint.effect != "NoExecute" or taint.HasField("time_added"):
+        return taint
+    return Taint(key=taint.key, value=taint.value, effect=taint.effect, time_added=stamp)
 
 
 def tolerates(toleration: Any, taint: Any) -> bool:
@@ -112,6 +120,9 @@ def evict_at(pod: Any, node_taints: Sequence[Any]) -> datetime | None:
         matching = [t for t in pod.spec.tolerations if tolerates(t, taint)]
         if not matching:
             due.append(added)
+            continue
+        if not taint.HasField("time_added"):
+            # Not stamped yet: it is, with the next look at the node.
             continue
         limits = [t.toleration_seconds for t in matching if t.HasField("toleration_seconds")]
         if len(limits) == len(matching):

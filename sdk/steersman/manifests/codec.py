@@ -286,7 +286,7 @@ class _Decoder:
         elif name == _TIMESTAMP:
             try:
                 message.FromDatetime(_moment(value))
-            except ValueError:
+            except (ValueError, OverflowError):
                 self.fail(path, f'expected a time such as "2026-01-31T12:00:00Z", got {describe(value)}')
         elif name == _FIELDS_V1:
             message.raw = json.dumps(value, separators=(",", ":")).encode()
@@ -307,7 +307,10 @@ class _Decoder:
             return None
         if kind == FieldDescriptor.CPPTYPE_STRING:
             if isinstance(value, str):
-                return value
+                if value.isascii() or _is_unicode(value):
+                    return value
+                self.fail(path, "expected text, got a string with half of a surrogate pair")
+                return None
             hint = "; put it in quotes" if isinstance(value, (int, float, bool)) else ""
             self.fail(path, f"expected a string, got {describe(value)}{hint}")
             return None
@@ -331,6 +334,14 @@ class _Decoder:
             return float(value)
         self.fail(path, f"expected a number, got {describe(value)}")
         return None
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def unknown_field(name: str, known: list[str]) -> str:

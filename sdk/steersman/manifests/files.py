@@ -105,7 +105,10 @@ def _items(data: Any) -> Iterator[tuple[Any, codec.Path]]:
 
 def _sources(name: str, recursive: bool) -> Iterator[tuple[str, str]]:
     if name == "-":
-        yield "standard input", sys.stdin.read()
+        try:
+            yield "standard input", sys.stdin.buffer.read().decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise ManifestError([(None, f"standard input: not UTF-8 text (byte {error.start})")]) from error
         return
     path = Path(name)
     if path.is_dir():

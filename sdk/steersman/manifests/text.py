@@ -102,7 +102,10 @@ class _Builder:
         if isinstance(node, yaml.ScalarNode):
             if node.tag in _STRING_TAGS:
                 return node.value
-            return self._loader.construct_object(node, deep=True)
+            try:
+                return self._loader.construct_object(node, deep=True)
+            except (ValueError, OverflowError) as error:
+                raise SyntaxProblem(line, f"not a value: {error}") from error
         if isinstance(node, yaml.SequenceNode):
             return [self.build(item, (*path, index), depth + 1) for index, item in enumerate(node.value)]
         mapping: dict[Any, Any] = {}

@@ -14,6 +14,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 from prometheus_client import CollectorRegistry, make_wsgi_app
 
 from steersman.service.flags import host_port
+from steersman.service.server import BindError
 from steersman.service.tls import TLSFiles
 
 _REUSE = (socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -46,9 +47,14 @@ class _Server(ThreadingHTTPServer, WSGIServer):
         self.server_name, self.server_port = str(self.server_address[0]), int(self.server_address[1])
         self.setup_environ()
 
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A caller that breaks off, or without a certificate, is no news."""
+
 
 class _QuietHandler(WSGIRequestHandler):
-    """Does not write a line for every request."""
+    """Does not write a line for every request, and does not wait for ever for one."""
+
+    timeout = 10
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing."""
@@ -76,12 +82,15 @@ class MetricsServer:
         path, and a function that makes the page, called in the server's thread.
 
         Raises:
-            OSError: the address cannot be bound.
+            BindError: the address cannot be bound.
         """
         if not address:
             return None
         application = with_pages(make_wsgi_app(registry), extra or {})
-        server = _Server(host_port(address), _QuietHandler)
+        try:
+            server = _Server(host_port(address), _QuietHandler)
+        except OSError as error:
+            raise BindError(address) from error
         server.set_app(application)
         if files is not None:
             context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=str(files.authority))

@@ -8,10 +8,11 @@ from typing import Any
 
 from steersman.errors import FieldViolation
 from steersman.validation import container, names, scheduling
-from steersman.validation.meta import not_negative, one_of
+from steersman.validation.meta import one_of
 from steersman.validation.names import violation
 
 RESTART_POLICIES = ("Always", "OnFailure", "Never")
+GRACE_SECONDS_MAX = 10 * 365 * 86400
 DNS_POLICIES = ("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None")
 _SYSCTL = re.compile(r"[a-z0-9](?:[-_a-z0-9]*[a-z0-9])?(?:[./][a-z0-9](?:[-_a-z0-9]*[a-z0-9])?)*")
 
@@ -25,7 +26,11 @@ def pod_spec(field: str, spec: Any) -> list[FieldViolation]:
     """What is wrong with a pod's spec, which stands at `field`."""
     found = one_of(f"{field}.restartPolicy", spec.restart_policy, RESTART_POLICIES)
     found += one_of(f"{field}.dnsPolicy", spec.dns_policy, DNS_POLICIES)
-    found += not_negative(f"{field}.terminationGracePeriodSeconds", spec.termination_grace_period_seconds)
+    grace_s = spec.termination_grace_period_seconds
+    if not 0 <= grace_s <= GRACE_SECONDS_MAX:
+        found += violation(
+            f"{field}.terminationGracePeriodSeconds", f"{grace_s} is not from 0 to {GRACE_SECONDS_MAX} (ten years)"
+        )
     if spec.HasField("active_deadline_seconds") and spec.active_deadline_seconds < 1:
         found += violation(f"{field}.activeDeadlineSeconds", f"{spec.active_deadline_seconds} is less than 1")
     if spec.dns_policy == "None" and not spec.dns_config.nameservers:

@@ -44,6 +44,8 @@ def validate(obj: Any) -> list[FieldViolation]:
 
 def _addresses(spec: Any) -> list[FieldViolation]:
     found: list[FieldViolation] = []
+    if list(spec.cluster_ips) not in ([], [spec.cluster_ip]):
+        found += violation("spec.clusterIPs", "must hold spec.clusterIP and nothing else")
     named = [("spec.clusterIP", spec.cluster_ip)] if spec.cluster_ip not in ("", "None") else []
     named += [(f"spec.externalIPs[{i}]", address) for i, address in enumerate(spec.external_ips)]
     for field, address in named:
