@@ -28,7 +28,7 @@ from apiserver.registry import Registry, Surroundings
 from apiserver.rpc import resources
 from apiserver.rpc.guard import Guard
 from apiserver.rpc.pods import NodeChannel, PodHandlers
-from apiserver.storage.port import Storage
+from apiserver.storage.port import Compacted, Storage
 from apiserver.strategy import ServiceRange
 
 log = structlog.get_logger(__name__)
@@ -161,7 +161,7 @@ class Apiserver:
                     cluster_ip=first,
                 )
                 break
-            except errors.ApiserverError as error:
+            except (errors.ApiserverError, Compacted) as error:
                 log.warning("cannot create what every cluster has, trying again", error=str(error))
                 await asyncio.sleep(0.2)
         await self._server.set_serving(True)
@@ -170,6 +170,16 @@ class Apiserver:
     async def ready(self) -> None:
         """Returns when the apiserver serves."""
         await self._tasks[-1]
+
+    async def ended(self) -> None:
+        """Returns only when something that should go on for ever has ended, by raising what ended it.
+
+        Raises:
+            RuntimeError: a cache stopped following the store.
+        """
+        done, _ = await asyncio.wait(self._tasks[:-1], return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            raise RuntimeError(f"{task.get_name()} has ended") from task.exception()
 
     async def stop(self, grace_s: float = 1.0) -> None:
         """Stops: no new calls, running ones get `grace_s` seconds."""
@@ -218,13 +228,18 @@ async def serve(
         store_tls: authority, certificate and key for the store.
         stop: set to stop.
     """
-    from apiserver.storage.etcd import EtcdStorage, open_channel
+    from apiserver.storage.etcd import EtcdStorage, open_channels
 
     authority, certificate, key = store_tls or (None, None, None)
-    channel = open_channel(endpoints, authority=authority, certificate=certificate, key=key)
-    apiserver = Apiserver(settings, EtcdStorage(channel), node_channel=node_channels(settings.tls))
+    channels = open_channels(endpoints, authority=authority, certificate=certificate, key=key)
+    apiserver = Apiserver(settings, EtcdStorage(channels), node_channel=node_channels(settings.tls))
     await apiserver.start()
-    await stop.wait()
+    ended, stopping = asyncio.create_task(apiserver.ended()), asyncio.create_task(stop.wait())
+    await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping")
     await apiserver.stop()
-    await channel.close()
+    for channel in channels:
+        await channel.close()
+    if not stop.is_set():
+        # Serving on with a cache that follows nothing would be worse than being away for a moment.
+        await ended

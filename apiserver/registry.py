@@ -202,18 +202,32 @@ class Registry:
         write = Admission(self.kind, CREATE, user, obj)
         await self._admit(write)
         self._raise_invalid(obj, self._violations(obj))
-        claims = await self._around.allocator.assign(obj, self.strategy.claims(obj, None), self._owner(obj))
         warnings = [*write.warnings, *self.strategy.warnings(obj)]
+        for attempt in range(ATTEMPTS):
+            placed = self._like(obj)
+            try:
+                return await self._store_new(user, placed, options, warnings)
+            except KeyExists as error:
+                # An address that was only proposed went to somebody else meanwhile: propose another.
+                proposed = error.key.startswith(allocation.PREFIX) and not self._asks_for(obj, error.key)
+                if not proposed or attempt == ATTEMPTS - 1:
+                    raise self._taken(obj, error.key) from error
+        raise AssertionError("unreachable")
+
+    def _asks_for(self, obj: Any, key: str) -> bool:
+        """Whether an object names the value of a shared range itself."""
+        wanted = self.strategy.claims(obj, None)
+        return any(want.value and allocation.key_of(want.range, want.value) == key for want in wanted)
+
+    async def _store_new(self, user: User, obj: Any, options: WriteOptions, warnings: list[str]) -> Written:
+        metadata = obj.metadata
+        claims = await self._around.allocator.assign(obj, self.strategy.claims(obj, None), self._owner(obj))
         if options.dry_run:
             if await self._around.storage.get(self.key(metadata.namespace, metadata.name)) is not None:
                 raise errors.ObjectExists(self.resource, metadata.name, metadata.namespace)
             return Written(obj, 0, warnings)
-        try:
-            revision = await self._around.storage.create(
-                self.key(metadata.namespace, metadata.name), self._encode(obj), claims=claims
-            )
-        except KeyExists as error:
-            raise self._taken(obj, error.key) from error
+        key = self.key(metadata.namespace, metadata.name)
+        revision = await self._around.storage.create(key, self._encode(obj), claims=claims)
         log.debug("created", resource=self.resource, name=metadata.name, user=user.name, revision=revision)
         return Written(obj, revision, warnings)
 

@@ -111,6 +111,12 @@ class Controllers:
         self._tasks.append(asyncio.create_task(eventttl.run(self._api, self._clock, ttl)))
         log.info("controllers run", loops=[loop.name for loop in self._loops])
 
+    async def ended(self) -> None:
+        """Returns only when a loop or an informer has ended, by raising what ended it."""
+        done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            raise RuntimeError(f"{task.get_name()} has ended") from task.exception()
+
     async def stop(self) -> None:
         """Stops all loops; what was recorded is sent first."""
         await self._recorder.flush()
@@ -139,7 +145,11 @@ async def serve(
     if not stop.is_set():
         await starting
         await server.set_serving(True)
-        await stop.wait()
+        ended = asyncio.create_task(controllers.ended())
+        await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            # One loop that has ended looks like a cluster that does nothing; a restart is noticed and helps.
+            await ended
     log.info("stopping")
     starting.cancel()
     await server.stop(0.2)

@@ -34,6 +34,10 @@ from apiserver.watchcache.watcher import Selection
 _ITEM_TAG = b"\x12"
 _METADATA_TAG = b"\x0a"
 WARNINGS_MAX = 16
+# Objects are read from the store so many at a time, and a page ends when it holds so many bytes, so that any number of
+# objects of any size can be listed: the answer is bounded, and the caller follows the token.
+READ_AT_ONCE = 500
+PAGE_BYTES_MAX = 8 * 1024 * 1024
 
 
 def _field(tag: bytes, data: bytes) -> bytes:
@@ -105,10 +109,10 @@ class ResourceHandlers:
         if request.continue_token:
             start = decode(request.continue_token, self._registry.prefix)
         chosen: list[Stored] = []
-        after, revision, remaining = start.after, start.revision, 0
+        after, revision, remaining, size = start.after, start.revision, 0, 0
         plain = selection == Selection(namespace=selection.namespace)
         while True:
-            wanted = request.limit - len(chosen) if request.limit and plain else request.limit
+            wanted = min(request.limit - len(chosen), READ_AT_ONCE) if request.limit and plain else READ_AT_ONCE
             try:
                 page = await self._registry.list_page(selection.namespace, after=after, limit=wanted, revision=revision)
             except Compacted:
@@ -118,16 +122,18 @@ class ResourceHandlers:
                 revision = 0
                 page = await self._registry.list_page(selection.namespace, after=after, limit=wanted, revision=0)
             revision = page.revision
-            more = page.more
+            more, full = page.more, False
             for index, item in enumerate(page.items):
                 after = item.key
                 if plain or selection.matches(self._registry.entry(item)):
                     chosen.append(item)
-                    if request.limit and len(chosen) == request.limit:
-                        more = more or index + 1 < len(page.items)
+                    size += len(item.value)
+                    full = len(chosen) == request.limit or size >= PAGE_BYTES_MAX
+                    if full:
+                        left = len(page.items) - index - 1
+                        more, remaining = more or left > 0, page.remaining + left
                         break
-            remaining = page.remaining if plain else 0
-            if not more or (request.limit and len(chosen) == request.limit):
+            if full or not more:
                 break
         metadata = ListMeta(resource_version=str(revision))
         if more:
@@ -233,16 +239,25 @@ class ResourceHandlers:
         if self._registry.kind.namespaced and not request.namespace:
             raise errors.BadRequest("namespace", "required: a collection is deleted in one namespace at a time")
         selection = self._selection(request.namespace, "", request.label_selector, request.field_selector)
-        items, metadata = await self._select(selection, ListRequest(namespace=request.namespace))
-        parts = [_field(_METADATA_TAG, metadata.SerializeToString())]
-        for item in items:
-            entry = self._registry.entry(item)
-            try:
-                written = await self._registry.delete(user, entry.namespace, entry.name, request.options)
-            except errors.ObjectNotFound:
-                continue
-            parts.append(_field(_ITEM_TAG, frames.versioned(written.obj.SerializeToString(), written.revision)))
-        return b"".join(parts)
+        parts: list[bytes] = []
+        token, size = "", 0
+        while True:
+            page = ListRequest(namespace=request.namespace, continue_token=token)
+            items, metadata = await self._select(selection, page)
+            for item in items:
+                entry = self._registry.entry(item)
+                try:
+                    written = await self._registry.delete(user, entry.namespace, entry.name, request.options)
+                except errors.ObjectNotFound:
+                    continue
+                data = frames.versioned(written.obj.SerializeToString(), written.revision)
+                size += len(data)
+                # All are deleted; as many are shown as an answer holds.
+                if size < PAGE_BYTES_MAX:
+                    parts.append(_field(_ITEM_TAG, data))
+            token = metadata.continue_token
+            if not token:
+                return b"".join([_field(_METADATA_TAG, metadata.SerializeToString()), *parts])
 
     @staticmethod
     def _answer(written: Written, context: Any) -> bytes:

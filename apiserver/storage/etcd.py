@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -45,15 +45,14 @@ _OPTIONS: list[tuple[str, Any]] = [
 ]
 
 
-def open_channel(
+def open_channels(
     endpoints: Sequence[str],
     *,
     authority: Path | None,
     certificate: Path | None,
     key: Path | None,
-    server_name: str = "",
-) -> grpc.aio.Channel:
-    """A channel to a store; endpoints are etcd's urls or "host:port", several for a cluster.
+) -> list[grpc.aio.Channel]:
+    """A channel to each member of a store; endpoints are etcd's urls or "host:port".
 
     Raises:
         ValueError: the endpoints mix TLS with plain text.
@@ -62,15 +61,19 @@ def open_channel(
     schemes = {url.partition("://")[0] if "://" in url else "https" for url in endpoints}
     if len(schemes) != 1:
         raise ValueError("the store's endpoints must all be https:// or all http://")
-    addresses = [url.rpartition("://")[2].rstrip("/") for url in endpoints]
-    numeric = all(re.fullmatch(r"[\d.]+:\d+", address) for address in addresses)
-    target = "ipv4:" + ",".join(addresses) if numeric else addresses[0]
-    options = [*_OPTIONS, ("grpc.lb_policy_name", "round_robin")] if len(addresses) > 1 else list(_OPTIONS)
-    if schemes == {"http"}:
-        return grpc.aio.insecure_channel(target, options=options)
-    name = server_name or addresses[0].rpartition(":")[0]
-    options += [("grpc.ssl_target_name_override", name), ("grpc.default_authority", name)]
-    return grpc.aio.secure_channel(target, channel_credentials(authority, certificate, key), options=options)
+    channels: list[grpc.aio.Channel] = []
+    for url in endpoints:
+        address = url.rpartition("://")[2].rstrip("/")
+        if schemes == {"http"}:
+            channels.append(grpc.aio.insecure_channel(address, options=_OPTIONS))
+        else:
+            # Each member has a certificate for its own name.
+            credentials = channel_credentials(authority, certificate, key)
+            channels.append(grpc.aio.secure_channel(address, credentials, options=_OPTIONS))
+    return channels
+
+
+_RANGE, _TXN, _COMPACT = attrgetter("range"), attrgetter("txn"), attrgetter("compact")
 
 
 def _end_of(prefix: bytes) -> bytes:
@@ -78,8 +81,8 @@ def _end_of(prefix: bytes) -> bytes:
     return prefix[:-1] + bytes([prefix[-1] + 1])
 
 
-class EtcdStorage:
-    """A `Storage` on an etcd v3 server."""
+class _Member:
+    """The calls of one member of the store."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         def unary(path: str, request: Any, response: Any) -> Callable[..., Any]:
@@ -90,23 +93,35 @@ class EtcdStorage:
             )
             return method
 
-        self._range = unary("KV/Range", rpc_pb2.RangeRequest, rpc_pb2.RangeResponse)
-        self._txn = unary("KV/Txn", rpc_pb2.TxnRequest, rpc_pb2.TxnResponse)
-        self._compact = unary("KV/Compact", rpc_pb2.CompactionRequest, rpc_pb2.CompactionResponse)
-        self._watch = channel.stream_stream(
+        self.range = unary("KV/Range", rpc_pb2.RangeRequest, rpc_pb2.RangeResponse)
+        self.txn = unary("KV/Txn", rpc_pb2.TxnRequest, rpc_pb2.TxnResponse)
+        self.compact = unary("KV/Compact", rpc_pb2.CompactionRequest, rpc_pb2.CompactionResponse)
+        self.watch: Any = channel.stream_stream(
             "/etcdserverpb.Watch/Watch",
             request_serializer=rpc_pb2.WatchRequest.SerializeToString,
             response_deserializer=rpc_pb2.WatchResponse.FromString,
         )
 
-    async def _call(self, method: Callable[..., Any], request: Any, *, idempotent: bool) -> Any:
-        """Makes a call; reads are repeated while the store changes leaders or restarts."""
+
+class EtcdStorage:
+    """A `Storage` on an etcd v3 server of one or more members; another one is tried when one does not answer."""
+
+    def __init__(self, channels: Sequence[grpc.aio.Channel]) -> None:
+        self._members = [_Member(channel) for channel in channels]
+        self._current = 0
+
+    def _next_member(self) -> None:
+        self._current = (self._current + 1) % len(self._members)
+
+    async def _call(self, method: Callable[[_Member], Callable[..., Any]], request: Any, *, idempotent: bool) -> Any:
+        """Makes a call; reads are repeated, at the next member, while the store changes leaders or restarts."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + CALL_TIMEOUT_S
         backoff = Backoff(base_s=0.02, limit_s=0.5)
         while True:
             try:
-                return await method(request, timeout=max(0.001, deadline - loop.time()))
+                call = method(self._members[self._current])
+                return await call(request, timeout=max(0.001, deadline - loop.time()))
             except grpc.aio.AioRpcError as error:
                 details = error.details() or error.code().name
                 if error.code() is grpc.StatusCode.OUT_OF_RANGE and _COMPACTED in details:
@@ -114,6 +129,8 @@ class EtcdStorage:
                 if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and _NO_SPACE in details:
                     raise errors.StorageFull(f"the store is full: {details}") from error
                 delay_s = backoff.next_s()
+                if error.code() is grpc.StatusCode.UNAVAILABLE:
+                    self._next_member()
                 if idempotent and error.code() is grpc.StatusCode.UNAVAILABLE and loop.time() + delay_s < deadline:
                     await asyncio.sleep(delay_s)
                     continue
@@ -121,7 +138,7 @@ class EtcdStorage:
 
     async def get(self, key: str) -> Stored | None:
         """See `Storage.get`."""
-        answer = await self._call(self._range, rpc_pb2.RangeRequest(key=key.encode()), idempotent=True)
+        answer = await self._call(_RANGE, rpc_pb2.RangeRequest(key=key.encode()), idempotent=True)
         for kv in answer.kvs:
             return Stored(key, kv.value, kv.mod_revision)
         return None
@@ -130,7 +147,7 @@ class EtcdStorage:
         """See `Storage.list`."""
         start = after.encode() + b"\0" if after else prefix.encode()
         request = rpc_pb2.RangeRequest(key=start, range_end=_end_of(prefix.encode()), limit=limit, revision=revision)
-        answer = await self._call(self._range, request, idempotent=True)
+        answer = await self._call(_RANGE, request, idempotent=True)
         items = [Stored(kv.key.decode(), kv.value, kv.mod_revision) for kv in answer.kvs]
         as_of = revision or answer.header.revision
         return Page(items, as_of, answer.more, max(0, answer.count - len(items)))
@@ -143,7 +160,7 @@ class EtcdStorage:
             success=[_put(put) for put in puts],
             failure=[_get(put.key) for put in puts],
         )
-        answer = await self._call(self._txn, request, idempotent=False)
+        answer = await self._call(_TXN, request, idempotent=False)
         if not answer.succeeded:
             raise KeyExists(self._first_present(answer) or key)
         return int(answer.header.revision)
@@ -166,7 +183,7 @@ class EtcdStorage:
             ],
             failure=[_get(key), *(_get(claim.key) for claim in claims)],
         )
-        answer = await self._call(self._txn, request, idempotent=False)
+        answer = await self._call(_TXN, request, idempotent=False)
         if not answer.succeeded:
             self._explain(key, revision, answer)
         return int(answer.header.revision)
@@ -178,7 +195,7 @@ class EtcdStorage:
             success=[_delete(name) for name in (key, *releases)],
             failure=[_get(key)],
         )
-        answer = await self._call(self._txn, request, idempotent=False)
+        answer = await self._call(_TXN, request, idempotent=False)
         if not answer.succeeded:
             self._explain(key, revision, answer)
         return int(answer.header.revision)
@@ -186,7 +203,7 @@ class EtcdStorage:
     async def compact(self, revision: int) -> None:
         """Forgets what was before a revision."""
         with suppress(Compacted):
-            await self._call(self._compact, rpc_pb2.CompactionRequest(revision=revision), idempotent=False)
+            await self._call(_COMPACT, rpc_pb2.CompactionRequest(revision=revision), idempotent=False)
 
     @staticmethod
     def _first_present(answer: Any) -> str | None:
@@ -225,7 +242,7 @@ class EtcdStorage:
                 await asyncio.sleep(PROGRESS_S)
                 requests.put_nowait(rpc_pb2.WatchRequest(progress_request=rpc_pb2.WatchProgressRequest()))
 
-        call = self._watch(feed())
+        call = self._members[self._current].watch(feed())
         asking = asyncio.create_task(ask_progress())
         seen = revision
         try:
@@ -251,6 +268,7 @@ class EtcdStorage:
         except grpc.aio.AioRpcError as error:
             if error.code() is grpc.StatusCode.OUT_OF_RANGE:
                 raise Compacted(0) from error
+            self._next_member()
             raise errors.StorageUnavailable(f"a watch of the store broke: {error.details()}") from error
         finally:
             asking.cancel()

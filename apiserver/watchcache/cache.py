@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import structlog
+from google.protobuf.message import DecodeError
 from steersman.meta.v1.requests_pb2 import ADDED
 from steersman.retry import Backoff
 
@@ -123,7 +124,7 @@ class Cache:
         while True:
             page = await self._storage.list(self._prefix, after=after, limit=PAGE, revision=revision)
             revision = page.revision
-            fresh.update((item.key, self._entry_of(item)) for item in page.items)
+            fresh.update((item.key, entry) for item in page.items if (entry := self._read(item)) is not None)
             if not page.more:
                 break
             after = page.items[-1].key
@@ -147,8 +148,17 @@ class Cache:
             if old is not None:
                 self._record(event.key, Change(event.revision, old, None))
             return
-        new = self._entry_of(Stored(event.key, event.value, event.revision))
-        self._record(event.key, Change(event.revision, old, new))
+        new = self._read(Stored(event.key, event.value, event.revision))
+        if new is not None:
+            self._record(event.key, Change(event.revision, old, new))
+
+    def _read(self, stored: Stored) -> Entry | None:
+        """An object of the store; None for a value that is none of ours, which costs nobody else anything."""
+        try:
+            return self._entry_of(stored)
+        except (DecodeError, UnicodeDecodeError) as error:
+            log.error("a value in the store is no object, passing over it", key=stored.key, error=str(error))
+            return None
 
     def _record(self, key: str, change: Change) -> None:
         if change.new is None:

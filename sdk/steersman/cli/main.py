@@ -30,6 +30,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
 GROUP = "steersman.commands"
 OTHERS: dict[str, str] = {
     "down": "Take the cluster on this machine down",
+    "store": "Back the store up, restore it, read a key's history",
     "status": "Show how the cluster on this machine is doing",
     "up": "Bring a cluster up on this machine",
 }

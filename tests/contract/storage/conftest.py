@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import pytest
 
 from apiserver import errors
-from apiserver.storage.etcd import EtcdStorage, open_channel
+from apiserver.storage.etcd import EtcdStorage, open_channels
 from apiserver.storage.memory import MemoryStorage
 from tests.store.running import StoreProcess, free_port
 from tests.waiting import eventually
@@ -48,8 +47,10 @@ async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
     if request.param == "memory":
         yield MemoryStorage(progress_s=0.1)
         return
-    channel = open_channel([request.getfixturevalue(request.param)], authority=None, certificate=None, key=None)
-    made = EtcdStorage(channel)
+    # The first endpoint answers nobody: the storage moves on to the next.
+    endpoints = [f"http://127.0.0.1:{free_port()}", request.getfixturevalue(request.param)]
+    channels = open_channels(endpoints, authority=None, certificate=None, key=None)
+    made = EtcdStorage(channels)
 
     async def answers() -> bool:
         try:
@@ -60,7 +61,8 @@ async def storage(request: pytest.FixtureRequest) -> AsyncIterator[Any]:
 
     await eventually(answers, 20)
     yield made
-    await asyncio.wait_for(channel.close(), 5)
+    for channel in channels:
+        await channel.close()
 
 
 @pytest.fixture
