@@ -179,7 +179,8 @@ class Apiserver:
         """
         done, _ = await asyncio.wait(self._tasks[:-1], return_when=asyncio.FIRST_COMPLETED)
         for task in done:
-            raise RuntimeError(f"{task.get_name()} has ended") from task.exception()
+            cause = None if task.cancelled() else task.exception()
+            raise RuntimeError(f"{task.get_name()} has ended") from cause
 
     async def stop(self, grace_s: float = 1.0) -> None:
         """Stops: no new calls, running ones get `grace_s` seconds."""

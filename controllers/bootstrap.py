@@ -115,7 +115,8 @@ class Controllers:
         """Returns only when a loop or an informer has ended, by raising what ended it."""
         done, _ = await asyncio.wait(self._tasks, return_when=asyncio.FIRST_COMPLETED)
         for task in done:
-            raise RuntimeError(f"{task.get_name()} has ended") from task.exception()
+            cause = None if task.cancelled() else task.exception()
+            raise RuntimeError(f"{task.get_name()} has ended") from cause
 
     async def stop(self) -> None:
         """Stops all loops; what was recorded is sent first."""
