@@ -19,7 +19,7 @@ from steersman.client import connect
 from steersman.clock import RealClock
 from steersman.config import ConfigError
 from steersman.events import Recorder
-from steersman.service.flags import host_port
+from steersman.service.flags import refuse_plain_text
 from steersman.service.metrics import MetricsServer
 from steersman.service.run import StartError
 from steersman.service.server import GrpcServer
@@ -71,22 +71,6 @@ class Settings:
     metrics_address: str
     tls: TLSFiles | None
     election: Terms | None = None
-
-
-def refuse_plain_text(address: str, flag: str) -> None:
-    """Makes sure that without certificates nothing is served beyond this machine.
-
-    Raises:
-        StartError: the address is not loopback.
-    """
-    if not address or address.startswith("unix:"):
-        return
-    try:
-        host, _ = host_port(address)
-    except ValueError as error:
-        raise StartError(f"{flag}: {error}") from error
-    if host not in ("127.0.0.1", "::1", "localhost"):
-        raise StartError(f"{flag} {address} is not a loopback address: give it a certificate, key and client authority")
 
 
 def make_schedule(profiles: Iterable[str | Profile], reasons: Reasons, source: random.Random) -> Schedule:

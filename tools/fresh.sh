@@ -50,9 +50,7 @@ fi
 # The package managers' settings of this machine.
 cp -a /etc/apt/apt.conf.d/. "$ROOT/etc/apt/apt.conf.d/"
 cp /etc/resolv.conf /etc/hosts "$ROOT/etc/"
-for file in /etc/pip.conf /root/.config/pip/pip.conf; do
-    [ ! -e "$file" ] || { mkdir -p "$ROOT$(dirname "$file")"; cp "$file" "$ROOT$file"; }
-done
+cat /etc/pip.conf "$HOME/.config/pip/pip.conf" >"$ROOT/etc/pip.conf" 2>/dev/null || true
 [ ! -d /usr/local/share/ca-certificates ] || cp -a /usr/local/share/ca-certificates/. "$ROOT/usr/local/share/ca-certificates/"
 cp /etc/ssl/certs/ca-certificates.crt "$ROOT/etc/ssl/certs/ca-certificates.crt"
 
@@ -63,16 +61,16 @@ mount --rbind /sys "$ROOT/sys"
 mount --rbind /dev "$ROOT/dev"
 mount -t tmpfs tmpfs "$ROOT/run"
 mount -t tmpfs tmpfs "$ROOT/tmp"
-mkdir -p "$ROOT/root/.cache/pip" "$ROOT/var/cache/apt/archives"
-mount --bind build/fresh-cache/pip "$ROOT/root/.cache/pip"
+mkdir -p "$ROOT/var/cache/pip"
+mount --bind build/fresh-cache/pip "$ROOT/var/cache/pip"
 
-git clone -q . "$ROOT/root/steersman"
+git clone -q . "$ROOT/srv/steersman"
 
 inside() {
-    env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM="${TERM:-dumb}" \
+    env -i HOME=/srv PIP_CACHE_DIR=/var/cache/pip PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM="${TERM:-dumb}" \
         LANG=C.UTF-8 ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
         ${PIP_INDEX_URL:+PIP_INDEX_URL="$PIP_INDEX_URL"} ${PIP_CERT:+PIP_CERT="$PIP_CERT"} \
-        chroot "$ROOT" sh -euc "cd /root/steersman && $1"
+        chroot "$ROOT" sh -euc "cd /srv/steersman && $1"
 }
 
 say "./dev up"

@@ -141,21 +141,21 @@ spec:
   restartPolicy: Never
   terminationGracePeriodSeconds: 2
   initContainers:
-  - {name: one, image: "steersman.local/busybox:1", command: [sh, -c, "echo one >> /work/order"],
-     volumeMounts: [{name: work, mountPath: /work}]}
+  - {name: one, image: "steersman.local/busybox:1", command: [sh, -c, "echo one >> /shared/order"],
+     volumeMounts: [{name: work, mountPath: /shared}]}
   - name: side
     image: steersman.local/busybox:1
     restartPolicy: Always
-    command: [sh, -c, 'trap "echo bye >> /work/order; exit 0" TERM; echo side >> /work/order; sleep 1000 & wait']
-    startupProbe: {exec: {command: [grep, -q, side, /work/order]}, periodSeconds: 1}
-    volumeMounts: [{name: work, mountPath: /work}]
-  - {name: two, image: "steersman.local/busybox:1", command: [sh, -c, "echo two >> /work/order"],
-     volumeMounts: [{name: work, mountPath: /work}]}
+    command: [sh, -c, 'trap "echo bye >> /shared/order; exit 0" TERM; echo side >> /shared/order; sleep 1000 & wait']
+    startupProbe: {exec: {command: [grep, -q, side, /shared/order]}, periodSeconds: 1}
+    volumeMounts: [{name: work, mountPath: /shared}]
+  - {name: two, image: "steersman.local/busybox:1", command: [sh, -c, "echo two >> /shared/order"],
+     volumeMounts: [{name: work, mountPath: /shared}]}
   containers:
   - name: main
     image: steersman.local/busybox:1
-    command: [sh, -c, "echo main >> /work/order; cat /work/order; echo done > /dev/termination-log; exit 0"]
-    volumeMounts: [{name: work, mountPath: /work}]
+    command: [sh, -c, "echo main >> /shared/order; cat /shared/order; echo done > /dev/termination-log; exit 0"]
+    volumeMounts: [{name: work, mountPath: /shared}]
   volumes: [{name: work, emptyDir: {}}]
 """)
     pod = await cluster.phase("job", "Succeeded")

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from steersman.service import logs
+from steersman.service.run import StartError
 from steersman.service.tls import TLSFiles
 
 
@@ -102,3 +103,19 @@ def host_port(text: str) -> tuple[str, int]:
     if not separator or not port.isdigit() or int(port) > 65535:
         raise ValueError(f"{text!r} is not HOST:PORT")
     return host.strip("[]") or "0.0.0.0", int(port)
+
+
+def refuse_plain_text(address: str, flag: str) -> None:
+    """Makes sure that without certificates nothing is served beyond this machine.
+
+    Raises:
+        StartError: the address is not loopback.
+    """
+    if not address or address.startswith("unix:"):
+        return
+    try:
+        host, _ = host_port(address)
+    except ValueError as error:
+        raise StartError(f"{flag}: {error}") from error
+    if host not in ("127.0.0.1", "::1", "localhost"):
+        raise StartError(f"{flag} {address} is not a loopback address: give it a certificate, key and client authority")
