@@ -258,14 +258,20 @@ class Registry:
                 new.metadata.uid = old.metadata.uid
             return new
 
+        return await self._modify_given(user, obj, change, options, SPEC)
+
+    async def _modify_given(self, user: User, obj: Any, change: Change, options: WriteOptions, mode: Mode) -> Written:
+        """Modifies the object that `obj` names, if it is the one and the version that `obj` says."""
+        metadata = obj.metadata
         return await self.modify(
             user,
-            obj.metadata.namespace,
-            obj.metadata.name,
+            metadata.namespace,
+            metadata.name,
             change,
             options,
-            expected=obj.metadata.resource_version,
-            uid=obj.metadata.uid,
+            expected=metadata.resource_version,
+            uid=metadata.uid,
+            mode=mode,
         )
 
     async def update_status(self, user: User, obj: Any, options: WriteOptions) -> Written:
@@ -276,16 +282,7 @@ class Registry:
             new.status.CopyFrom(obj.status)
             return new
 
-        return await self.modify(
-            user,
-            obj.metadata.namespace,
-            obj.metadata.name,
-            change,
-            options,
-            expected=obj.metadata.resource_version,
-            uid=obj.metadata.uid,
-            mode=STATUS_ONLY,
-        )
+        return await self._modify_given(user, obj, change, options, STATUS_ONLY)
 
     async def apply(self, user: User, obj: Any, options: WriteOptions) -> Written:
         """Creates the object, or makes the given fields so as their owner.
@@ -315,16 +312,7 @@ class Registry:
 
         for _ in range(ATTEMPTS):
             try:
-                return await self.modify(
-                    user,
-                    obj.metadata.namespace,
-                    obj.metadata.name,
-                    change,
-                    options,
-                    expected=obj.metadata.resource_version,
-                    uid=obj.metadata.uid,
-                    mode=APPLIED,
-                )
+                return await self._modify_given(user, obj, change, options, APPLIED)
             except errors.ObjectNotFound:
                 if obj.metadata.uid or obj.metadata.resource_version:
                     raise
