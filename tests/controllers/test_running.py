@@ -77,12 +77,13 @@ async def test_scaling_is_exact_however_often_it_changes(running: Api) -> None:
     await running.deployments.create(deployment(replicas=1))
     for replicas in (7, 2, 9, 0, 4):
         await running.deployments.scale("d", replicas)
-    await eventually(lambda: _count(running, 4))
-    seen: set[str] = set()
-    for one in await running.events.list():
-        if one.reason == "SuccessfulCreate":
-            seen.add(one.message)
-    assert len(await pods(running)) == 4
+
+    async def settled() -> bool:
+        [found] = await running.replicasets.list()
+        observed = found.status.observed_generation == found.metadata.generation
+        return found.spec.replicas == found.status.replicas == 4 and observed and await _count(running, 4)
+
+    await eventually(settled)
 
 
 async def test_what_is_owned_goes_with_its_owner(running: Api) -> None:
