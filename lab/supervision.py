@@ -161,6 +161,8 @@ def node_programs(lab: Lab, node: Machine) -> list[Program]:
         f"--cgroup-root={lab.cgroup}/{node.name}",
         f"--cni-conf-dir={node.home / 'cni'}",
         f"--cni-bin-dir={CNI_BINARIES}",
+        # The nodes share one machine's disk and memory: they are under pressure only when it really is.
+        "--pressure-thresholds=memory.available<100Mi,nodefs.available<1%",
         *_tls(lab, node.name),
     )
     netproxy = _python(

@@ -53,7 +53,7 @@ def test_every_service_is_supervised_and_started_again() -> None:
         for program in programs:
             section = parsed[f"program:{program.name}"]
             assert section["autorestart"] == "true"
-            words = section["command"].split()
+            words = section["command"].replace("%%", "%").split()
             assert words[: len(program.command)] == program.command
             assert words[len(program.command) :] in ([], ["--log-level=info"])
     names = [p.name for p in supervision.control_programs(lab, node_grace_s=40)]
