@@ -13,16 +13,12 @@ import urllib.request
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import grpc
 import pytest
-from grpc_health.v1 import health_pb2
-from grpc_reflection.v1alpha import reflection_pb2
 from steersman.client import Api
-from steersman.core.v1 import Pod, PodLogsRequest, PodLogsResponse
+from steersman.core.v1 import Pod
 from steersman.errors import NotFound
 from steersman.manifests.files import parse
 
-from nodeagent.rpc.streams import SERVICE
 from tests.nodeagent.cluster import condition
 from tests.nodeagent.machine import Machine
 from tests.nodeagent.test_real_pods import WEB
@@ -33,6 +29,7 @@ pytestmark = pytest.mark.root
 
 PORT = 10250
 METRICS_PORT = 10255
+CALLER = Path(__file__).with_name("caller.py")
 
 
 class AgentProcess:
@@ -199,58 +196,26 @@ def pid_of(machine: Machine, container_id: str) -> int:
     raise AssertionError(f"{container_id} has no task")
 
 
-def channel_as(agent: AgentProcess, name: str) -> grpc.aio.Channel:
-    folder = agent.control_plane.folder
-    credentials = grpc.ssl_channel_credentials(
-        (folder / "ca.crt").read_bytes(), (folder / f"{name}.key").read_bytes(), (folder / f"{name}.crt").read_bytes()
-    )
-    return grpc.aio.secure_channel(f"127.0.0.1:{PORT}", credentials)
+async def ask(agent: AgentProcess, identity: str, question: str) -> str:
+    """What the agent answers to an identity; see caller.py."""
+    command = [sys.executable, CALLER, agent.control_plane.folder, identity, str(PORT), question]
+    return (await asyncio.to_thread(agent.machine.run, *command)).strip()
 
 
 async def serving(agent: AgentProcess) -> bool:
-    async with channel_as(agent, "node") as channel:
-        check = channel.unary_unary(
-            "/grpc.health.v1.Health/Check",
-            request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
-            response_deserializer=health_pb2.HealthCheckResponse.FromString,
-        )
-        try:
-            answer = await check(health_pb2.HealthCheckRequest(service=SERVICE), timeout=1)
-        except grpc.aio.AioRpcError:
-            return False
-        return bool(answer.status == health_pb2.HealthCheckResponse.SERVING)
+    return await ask(agent, "node", "health") == "SERVING"
 
 
 async def test_only_the_apiserver_may_ask_for_streams(agent: AgentProcess) -> None:
-    async def logs(name: str) -> grpc.StatusCode:
-        async with channel_as(agent, name) as channel:
-            call = channel.unary_stream(
-                f"/{SERVICE}/Logs",
-                request_serializer=PodLogsRequest.SerializeToString,
-                response_deserializer=PodLogsResponse.FromString,
-            )
-            with pytest.raises(grpc.aio.AioRpcError) as refused:
-                async for _ in call(PodLogsRequest(namespace="default", name="nothing"), timeout=5):
-                    pass
-            return refused.value.code()
-
     async def answers() -> bool:
         return await serving(agent)
 
     await eventually(answers, 20)
-    assert await logs("apiserver") is grpc.StatusCode.NOT_FOUND
-    assert await logs("admin") is grpc.StatusCode.NOT_FOUND
-    assert await logs("node") is grpc.StatusCode.PERMISSION_DENIED
+    assert await ask(agent, "apiserver", "logs") == "NOT_FOUND"
+    assert await ask(agent, "admin", "logs") == "NOT_FOUND"
+    assert await ask(agent, "node", "logs") == "PERMISSION_DENIED"
+    assert await ask(agent, "node", "reflect") == "described"
     assert "nodeagent_runtime_call_duration_seconds" in await asyncio.to_thread(metrics, agent)
-    async with channel_as(agent, "node") as channel:
-        reflect = channel.stream_stream(
-            "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",
-            request_serializer=reflection_pb2.ServerReflectionRequest.SerializeToString,
-            response_deserializer=reflection_pb2.ServerReflectionResponse.FromString,
-        )
-        question = reflection_pb2.ServerReflectionRequest(file_containing_symbol=SERVICE)
-        [answer] = [each async for each in reflect(iter([question]), timeout=5)]
-        assert b"PortForward" in answer.file_descriptor_response.file_descriptor_proto[0]
 
 
 def metrics(agent: AgentProcess) -> str:
