@@ -66,11 +66,19 @@ mount --bind build/fresh-cache/pip "$ROOT/var/cache/pip"
 
 git clone -q . "$ROOT/srv/steersman"
 
+# The root is pivoted to, as a machine's is, and not only chrooted to: what joins a container's mount namespace starts at
+# the root of that namespace, which a chroot does not change.
 inside() {
-    env -i HOME=/srv PIP_CACHE_DIR=/var/cache/pip PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin TERM="${TERM:-dumb}" \
-        LANG=C.UTF-8 ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
+    unshare --mount --propagation private sh -euc '
+        cd "$1"
+        shift
+        pivot_root . mnt
+        exec chroot . "$@"
+    ' pivot "$ROOT" /usr/bin/env -i HOME=/srv PIP_CACHE_DIR=/var/cache/pip LANG=C.UTF-8 TERM="${TERM:-dumb}" \
+        PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+        ${http_proxy:+http_proxy="$http_proxy"} ${https_proxy:+https_proxy="$https_proxy"} \
         ${PIP_INDEX_URL:+PIP_INDEX_URL="$PIP_INDEX_URL"} ${PIP_CERT:+PIP_CERT="$PIP_CERT"} \
-        chroot "$ROOT" sh -euc "cd /srv/steersman && $1"
+        sh -euc "umount -l /mnt; cd /srv/steersman; $1"
 }
 
 say "./dev up"
