@@ -20,6 +20,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -178,6 +179,10 @@ def remove(path: Path, name: str) -> None:
     document["contexts"].pop(name, None)
     if not document["contexts"]:
         path.unlink()
+        if path.parent == DEFAULT.expanduser().parent:
+            # The folder came with the file; it stays when anything else is in it.
+            with suppress(OSError):
+                path.parent.rmdir()
         return
     if document.get("current-context") == name:
         document["current-context"] = next(iter(document["contexts"]))
