@@ -50,6 +50,13 @@ def main() -> None:
     store.add_argument("--etcd-cafile", type=Path, metavar="FILE", help="PEM authority of the store's certificate")
     store.add_argument("--etcd-certfile", type=Path, metavar="FILE", help="PEM certificate to show to the store")
     store.add_argument("--etcd-keyfile", type=Path, metavar="FILE", help="PEM key of that certificate")
+    store.add_argument(
+        "--etcd-compaction-interval",
+        type=float,
+        default=300.0,
+        metavar="S",
+        help="how long the store keeps history at least; 0: it is never told to forget",
+    )
     cluster = parser.add_argument_group("cluster")
     cluster.add_argument(
         "--service-cluster-ip-range", default="10.96.0.0/16", metavar="CIDR", help="addresses of Services"
@@ -107,6 +114,7 @@ def main() -> None:
         advertise_address=arguments.advertise_address,
         advertise_port=port,
         default_toleration_s=arguments.default_not_ready_toleration_seconds,
+        compaction_interval_s=arguments.etcd_compaction_interval,
     )
 
     async def start(stop: asyncio.Event) -> None:

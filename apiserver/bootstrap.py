@@ -18,7 +18,7 @@ from steersman.service.metrics import MetricsServer
 from steersman.service.server import GrpcServer
 from steersman.service.tls import TLSFiles
 
-from apiserver import bootstrap_objects, errors, strategies
+from apiserver import bootstrap_objects, compaction, errors, strategies
 from apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
 from apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from apiserver.admission.node_restriction import NodeRestriction
@@ -57,6 +57,7 @@ class Settings:
         advertise_address: where pods reach this apiserver; empty: they are not told.
         advertise_port: the port there.
         default_toleration_s: how long pods stay on a node that is not ready or unreachable.
+        compaction_interval_s: how long the store keeps history at least; 0: the store is never told to forget.
     """
 
     doors: Sequence[Door]
@@ -66,6 +67,7 @@ class Settings:
     advertise_address: str = ""
     advertise_port: int = 6443
     default_toleration_s: int = 300
+    compaction_interval_s: float = 300.0
 
 
 class Apiserver:
@@ -94,6 +96,8 @@ class Apiserver:
         self._settings = settings
         self._metrics_registry = metrics_registry or CollectorRegistry()
         clock = clock or RealClock()
+        self._storage = storage
+        self._sleep = clock.sleep
         chance = source or random.SystemRandom()
         around = Surroundings(
             storage=storage,
@@ -144,6 +148,11 @@ class Apiserver:
         await self._server.start()
         for registry in self.registries.values():
             self._tasks.append(asyncio.create_task(registry.cache.run(), name=f"cache {registry.resource}"))
+        if self._settings.compaction_interval_s:
+            compacting = compaction.run(
+                self._storage, self._revision, interval_s=self._settings.compaction_interval_s, sleep=self._sleep
+            )
+            self._tasks.append(asyncio.create_task(compacting, name="compaction"))
         self._tasks.append(asyncio.create_task(self._become_ready(), name="become ready"))
 
     async def _become_ready(self) -> None:
@@ -166,6 +175,10 @@ class Apiserver:
                 await asyncio.sleep(0.2)
         await self._server.set_serving(True)
         log.info("serving", doors=[door.address for door in self._settings.doors])
+
+    def _revision(self) -> int:
+        """The newest revision of the store that any cache has seen."""
+        return max(registry.cache.revision for registry in self.registries.values())
 
     async def ready(self) -> None:
         """Returns when the apiserver serves."""

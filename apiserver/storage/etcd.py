@@ -201,7 +201,7 @@ class EtcdStorage:
         return int(answer.header.revision)
 
     async def compact(self, revision: int) -> None:
-        """Forgets what was before a revision."""
+        """See `Storage.compact`."""
         with suppress(Compacted):
             await self._call(_COMPACT, rpc_pb2.CompactionRequest(revision=revision), idempotent=False)
 

@@ -117,8 +117,10 @@ class MemoryStorage:
             self._changed.notify_all()
         return self._revision
 
-    def compact(self, revision: int) -> None:
-        """Forgets what was before a revision."""
+    async def compact(self, revision: int) -> None:
+        """See `Storage.compact`."""
+        if revision <= self._oldest:
+            return
         self._history = [event for event in self._history if event.revision > revision]
         self._oldest = revision
 

@@ -129,6 +129,10 @@ class Storage(Protocol):
         """
         ...
 
+    async def compact(self, revision: int) -> None:
+        """Forgets what was before a revision; the state at the revision stays. Idempotent."""
+        ...
+
     def watch(self, prefix: str, *, revision: int) -> AsyncIterator[StorageBatch]:
         """Yields every change below a prefix after a revision, in order; batches without events report progress.
 

@@ -98,11 +98,6 @@ class Informer(Generic[M]):
     def __len__(self) -> int:
         return len(self._objects)
 
-    @property
-    def has_synced(self) -> bool:
-        """Whether the first full state has been read."""
-        return self._synced.is_set()
-
     async def synced(self) -> None:
         """Returns when the first full state has been read."""
         await self._synced.wait()

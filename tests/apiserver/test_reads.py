@@ -69,7 +69,7 @@ async def test_a_list_goes_on_when_its_revision_is_compacted(served: Served, api
     page = await client._call("List", ListRequest(namespace="default", limit=2), client.kind.list_message)
     await api.configmaps.delete("c3")
     newest = await api.configmaps.create(config_map("c4"))
-    served.storage.compact(int(newest.metadata.resource_version))
+    await served.storage.compact(int(newest.metadata.resource_version))
     rest = await client._call(
         "List",
         ListRequest(namespace="default", limit=10, continue_token=page.metadata.continue_token),

@@ -118,11 +118,6 @@ def is_map(field: FieldDescriptor) -> bool:
     return bool(field.is_repeated and entry is not None and entry.GetOptions().map_entry)
 
 
-def json_names(descriptor: Any) -> list[str]:
-    """The names that a message's plain form may have."""
-    return list(_shape(descriptor).fields)
-
-
 def field_named(descriptor: Any, name: str) -> tuple[tuple[FieldDescriptor, ...], FieldDescriptor] | None:
     """The field that a JSON name stands for and the inline fields on the way to it; None when there is none."""
     return _shape(descriptor).fields.get(name)

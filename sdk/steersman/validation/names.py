@@ -15,7 +15,6 @@ _PORT_NAME = re.compile(r"(?=.{1,15}$)(?=.*[a-z])[a-z0-9]+(?:-[a-z0-9]+)*")
 _FINALIZER_PLAIN = frozenset({"orphan", "foregroundDeletion", "kubernetes"})
 
 SUBDOMAIN_CHARACTERS_MAX = 253
-LABEL_CHARACTERS_MAX = 63
 ANNOTATIONS_BYTES_MAX = 256 * 1024
 
 
