@@ -157,7 +157,7 @@ def main() -> None:
     complete = all((folder / "__init__.py").exists() for folder in folders)
     if not arguments.force and complete and STAMP.exists() and STAMP.read_text() == stamp:
         return
-    for stale in [*SDK.glob("steersman/*/v1"), SDK / "etcd", SDK / "cri"]:
+    for stale in [*SDK.glob("steersman/*/v[0-9]*"), SDK / "etcd", SDK / "cri"]:
         shutil.rmtree(stale, ignore_errors=True)
     compile_protos(sources)
     sys.path.insert(0, str(SDK))

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import Message
@@ -31,6 +31,7 @@ _VALUES = frozenset(
         "google.protobuf.StringValue",
         "steersman.meta.v1.IntOrString",
         "steersman.meta.v1.FieldsV1",
+        "steersman.meta.v1.RawExtension",
     }
 )
 
@@ -43,7 +44,11 @@ def is_leaf(field: FieldDescriptor) -> bool:
         return False
     if field.is_repeated:
         return not (list_keys(field) or is_set(field))
-    return field.message_type is None or field.message_type.full_name in _VALUES
+    message = field.message_type
+    if message is None or message.full_name in _VALUES:
+        return True
+    whole = message.GetOptions().Extensions[cast(Any, annotations_pb2.whole)]
+    return bool(whole and not codec.option(field, annotations_pb2.granular))
 
 
 def is_set(field: FieldDescriptor) -> bool:

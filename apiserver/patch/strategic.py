@@ -74,6 +74,8 @@ def _merge_value(name: str, before: Any, value: Any, descriptor: Any) -> Any:
     found = codec.field_named(descriptor, name) if descriptor is not None else None
     field = found[1] if found is not None else None
     inner = field.message_type if field is not None and not codec.is_map(field) else None
+    if isinstance(value, dict) and field is not None and codec.option(field, annotations_pb2.replace):
+        return merge_strategically({}, value, inner)
     if isinstance(value, dict):
         return merge_strategically(before if isinstance(before, dict) else {}, value, inner)
     if isinstance(value, list) and field is not None:

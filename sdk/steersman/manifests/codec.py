@@ -35,7 +35,8 @@ _INTEGER_RANGES = {
 _TIMESTAMP = "google.protobuf.Timestamp"
 _STRING_VALUE = "google.protobuf.StringValue"
 _INT_OR_STRING = "steersman.meta.v1.IntOrString"
-_FIELDS_V1 = "steersman.meta.v1.FieldsV1"
+# Messages that hold JSON of any form as bytes.
+_JSON = frozenset({"steersman.meta.v1.FieldsV1", "steersman.meta.v1.RawExtension"})
 
 
 @dataclass(frozen=True)
@@ -283,8 +284,11 @@ class _Decoder:
                 message.FromDatetime(_moment(value))
             except (ValueError, OverflowError):
                 self.fail(path, f'expected a time such as "2026-01-31T12:00:00Z", got {describe(value)}')
-        elif name == _FIELDS_V1:
-            message.raw = json.dumps(value, separators=(",", ":")).encode()
+        elif name in _JSON:
+            try:
+                message.raw = json.dumps(value, separators=(",", ":"), allow_nan=False).encode()
+            except (TypeError, ValueError):
+                self.fail(path, "expected a value that JSON can hold")
         elif isinstance(value, Mapping):
             self.message(message, value, path)
         else:
@@ -410,7 +414,7 @@ def _encode_value(field: FieldDescriptor, value: Any) -> Any:
         return value.str_val if value.type == 1 else value.int_val
     if name == _TIMESTAMP:
         return show_time(value)
-    if name == _FIELDS_V1:
+    if name in _JSON:
         return json.loads(value.raw or b"{}")
     return encode(value)
 

@@ -36,7 +36,14 @@ UPPER_SNAKE = re.compile(r"[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)*")
 ACRONYM = re.compile(r"^[A-Z]|[A-Z]{2}")
 
 # Kubernetes' names that are reserved words of programming languages, so that the field has another.
-RENAMED = {"steersman.meta.v1.ListMeta.continue_token": "continue"}
+RENAMED = {
+    "steersman.meta.v1.ListMeta.continue_token": "continue",
+    "steersman.networking.v1.IPBlock.except_cidrs": "except",
+    "steersman.networking.v1.NetworkPolicyIngressRule.from_peers": "from",
+}
+
+# Kinds whose plural is the name of the kind, so that the service has another.
+SERVICES = {"EndpointsApi": "endpoints"}
 
 
 @dataclass(frozen=True)
@@ -248,7 +255,7 @@ def test_every_kind_says_what_it_is(files: list[FileDescriptorProto]) -> None:
             wrong.append(f"{service.name}: version {resource.version!r} in package {file.package}")
         if (resource.group.partition(".")[0] or "core") != group:
             wrong.append(f"{service.name}: group {resource.group!r} in package {file.package}")
-        if resource.plural != service.name.lower():
+        if resource.plural != SERVICES.get(service.name, service.name.lower()):
             wrong.append(f"{service.name}: plural {resource.plural!r}")
         if resource.singular != resource.kind.lower():
             wrong.append(f"{service.name}: singular {resource.singular!r} of kind {resource.kind}")
