@@ -22,6 +22,10 @@ class Refused(AssertionError):
         self.text = error.details()
 
 
+class StreamEnded(AssertionError):
+    """The store ended a stream."""
+
+
 class Client:
     """Calls the store at `target`."""
 
@@ -140,7 +144,8 @@ class WatchCall:
 
     async def read(self, timeout: float = CALL_TIMEOUT_S) -> pb.WatchResponse:
         response = await asyncio.wait_for(self.call.read(), timeout)
-        assert response is not grpc.aio.EOF, "the stream ended"
+        if response is grpc.aio.EOF:
+            raise StreamEnded
         return response
 
     async def events(self, count: int) -> list[Event]:

@@ -1,9 +1,11 @@
-"""Clusters of store processes that speak mutual TLS over the loopback."""
+"""Clusters of store processes that speak mutual TLS, over the loopback or from network namespaces of their own."""
 
 from __future__ import annotations
 
 import os
 import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
@@ -15,15 +17,31 @@ from tests.store.running import StoreProcess, free_port
 from tests.waiting import eventually
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a member runs: its address, and what runs a command there as the same process."""
+
+    address: str = "127.0.0.1"
+    prefix: Sequence[str] = ()
+
+
 class TestCluster:
     """Members by name. `close` ends everything."""
 
     __test__ = False
 
-    def __init__(self, folder: Path, names: str = "abc", flags: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        names: str = "abc",
+        flags: tuple[str, ...] = (),
+        places: Mapping[str, Place] | None = None,
+    ) -> None:
         self.folder = folder
-        self.authority = Authority(folder / "pki")
-        self.peer_authority = Authority(folder / "peer-pki")
+        self._places = places or {}
+        addresses = {Place().address, *(place.address for place in self._places.values())}
+        self.authority = Authority(folder / "pki", addresses)
+        self.peer_authority = Authority(folder / "peer-pki", addresses)
         self.peer_ports = {name: free_port() for name in names}
         self.flags = flags
         self.members: dict[str, StoreProcess] = {}
@@ -36,15 +54,19 @@ class TestCluster:
         return ",".join(f"{name}={self.peer_url(name)}" for name in names)
 
     def peer_url(self, name: str) -> str:
-        return f"https://127.0.0.1:{self.peer_ports[name]}"
+        return f"https://{self.place(name).address}:{self.peer_ports[name]}"
+
+    def place(self, name: str) -> Place:
+        return self._places.get(name, Place())
 
     def _process(self, name: str, initial: str, state: str) -> StoreProcess:
         port = free_port()
+        place = self.place(name)
         certificate, key = self.authority.issue(name)
         peer_certificate, peer_key = self.peer_authority.issue(f"peer-{name}")
         return StoreProcess(
             self.folder / name,
-            *("--listen-client-urls", f"https://127.0.0.1:{port}"),
+            *("--listen-client-urls", f"https://{place.address}:{port}"),
             *("--cert-file", str(certificate), "--key-file", str(key)),
             *("--trusted-ca-file", str(self.authority.certificate), "--client-cert-auth"),
             *("--listen-peer-urls", self.peer_url(name)),
@@ -54,6 +76,8 @@ class TestCluster:
             *self.flags,
             name=name,
             port=port,
+            address=place.address,
+            prefix=place.prefix,
         )
 
     def start(self, *names: str) -> None:

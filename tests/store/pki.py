@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+from collections.abc import Iterable
 from pathlib import Path
 
 from cryptography import x509
@@ -13,11 +14,12 @@ from cryptography.x509.oid import NameOID
 
 
 class Authority:
-    """Signs certificates for 127.0.0.1 and keeps everything as PEM files in `folder`."""
+    """Signs certificates for some addresses and keeps everything as PEM files in `folder`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, addresses: Iterable[str] = ("127.0.0.1",)) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        self._addresses = [ipaddress.ip_address(address) for address in addresses]
         self._key = ec.generate_private_key(ec.SECP256R1())
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"ca of {folder.name}")])
         self.certificate = folder / "ca.crt"
@@ -45,7 +47,7 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         names = x509.SubjectAlternativeName(
-            [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
+            [*(x509.IPAddress(address) for address in self._addresses), x509.DNSName("localhost")]
         )
         certificate = self._builder(subject, key.public_key(), days).add_extension(names, critical=False)
         paths = self.folder / f"{name}.crt", self.folder / f"{name}.key"
