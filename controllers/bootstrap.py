@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry
 from steersman import kinds
 from steersman.client import Api
 from steersman.clock import Clock, RealClock
-from steersman.events import Recorder
+from steersman.recorder import Recorder
 from steersman.informer import Informer
 from steersman.reconcile import Controller, Metrics
 from steersman.service.metrics import MetricsServer

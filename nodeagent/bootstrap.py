@@ -14,7 +14,7 @@ import structlog
 from steersman.client import Api, connect
 from steersman.clock import Clock, RealClock
 from steersman.config import ConfigError
-from steersman.events import Recorder
+from steersman.recorder import Recorder
 from steersman.informer import Informer
 from steersman.service.flags import host_port
 from steersman.service.metrics import MetricsServer

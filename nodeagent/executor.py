@@ -14,7 +14,7 @@ from steersman.clock import Clock
 from steersman.core.v1.container_pb2 import Container
 from steersman.core.v1.pod_pb2 import Pod
 from steersman.core.v1.service_pb2 import Service
-from steersman.events import Recorder
+from steersman.recorder import Recorder
 
 from nodeagent.cgroups import Cgroups
 from nodeagent.config import AgentConfig

@@ -12,7 +12,7 @@ from steersman.clock import Clock
 from steersman.core.v1.container_pb2 import Container
 from steersman.core.v1.pod_pb2 import Pod
 from steersman.core.v1.probe_pb2 import Probe
-from steersman.events import Recorder
+from steersman.recorder import Recorder
 
 from nodeagent.handlers import Answer, Handlers, Target
 from nodeagent.pod import probes

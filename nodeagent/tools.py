@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from steersman.client import Api
 from steersman.clock import Clock
-from steersman.events import Recorder
+from steersman.recorder import Recorder
 
 from nodeagent.config import AgentConfig
 from nodeagent.cri.runtime import Runtime

@@ -11,7 +11,7 @@ from steersman import errors
 from steersman.client import Api
 from steersman.clock import Clock, to_timestamp
 from steersman.core.v1 import Pod
-from steersman.events import Recorder
+from steersman.recorder import Recorder
 
 from scheduler.metrics import Metrics
 from scheduler.plugins.default_preemption import Preemption

@@ -18,7 +18,7 @@ from prometheus_client import CollectorRegistry
 from steersman.client import connect
 from steersman.clock import RealClock
 from steersman.config import ConfigError
-from steersman.events import Recorder
+from steersman.recorder import Recorder
 from steersman.service.flags import refuse_plain_text
 from steersman.service.metrics import MetricsServer
 from steersman.service.run import StartError

@@ -7,7 +7,7 @@ from steersman.apps.v1.deployment_pb2 import Deployment
 from steersman.apps.v1.replica_set_pb2 import ReplicaSet
 from steersman.client import Api
 from steersman.clock import Clock
-from steersman.events import Recorder
+from steersman.recorder import Recorder
 from steersman.informer import Informer, Key, key_of
 from steersman.reconcile import Controller, Metrics, Result
 from steersman.selectors import of_message

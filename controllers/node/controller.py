@@ -12,7 +12,7 @@ from steersman.clock import Clock, from_timestamp, to_timestamp
 from steersman.coordination.v1.lease_pb2 import Lease
 from steersman.core.v1.node_pb2 import Node
 from steersman.core.v1.pod_pb2 import Pod
-from steersman.events import Recorder
+from steersman.recorder import Recorder
 from steersman.informer import Informer, Key
 from steersman.reconcile import Controller, Metrics, Result
 
