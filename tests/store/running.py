@@ -60,11 +60,15 @@ class StoreProcess:
     def target(self) -> str:
         return f"{self.address}:{self.port}"
 
+    def command(self) -> list[str]:
+        """What is run."""
+        urls = [] if "--listen-client-urls" in self.flags else ["--listen-client-urls", f"http://{self.target}"]
+        names = ["--name", self.name, "--data-dir", str(self.folder)]
+        return [sys.executable, "-m", "store", *names, *urls, *self.flags]
+
     def start(self, environment: dict[str, str] | None = None, *, file_kib_max: int | None = None) -> StoreProcess:
         """Starts it; with `file_kib_max`, no file can grow beyond that: for the store, a full disk."""
-        urls = [] if "--listen-client-urls" in self.flags else ["--listen-client-urls", f"http://{self.target}"]
-        command = [sys.executable, "-m", "store", "--name", self.name, "--data-dir", str(self.folder)]
-        whole = [*self.prefix, *command, *urls, *self.flags]
+        whole = [*self.prefix, *self.command()]
         if file_kib_max is not None:
             whole = ["bash", "-c", f'ulimit -f {file_kib_max} && exec "$@"', "limited", *whole]
         with self.log.open("ab") as log:
