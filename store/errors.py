@@ -135,6 +135,10 @@ class Corrupt(StoreError):
     """A member's data differs from the others'."""
 
 
+class OtherCluster(StoreError):
+    """A member of another cluster asks."""
+
+
 class UnknownRequest(StoreError):
     """A log entry holds a request that this version does not know."""
 

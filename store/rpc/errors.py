@@ -52,6 +52,7 @@ TABLE: dict[type[StoreError], tuple[grpc.StatusCode, str]] = {
     errors.RequestTimeout: (_UNAVAILABLE, "etcdserver: request timed out"),
     errors.Stopped: (_UNAVAILABLE, "etcdserver: server stopped"),
     errors.Corrupt: (grpc.StatusCode.DATA_LOSS, "etcdserver: corrupt cluster"),
+    errors.OtherCluster: (_PRECONDITION, "etcdserver: cluster ID mismatch"),
     errors.UnknownRequest: (grpc.StatusCode.UNIMPLEMENTED, "etcdserver: not capable"),
 }
 

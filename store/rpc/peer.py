@@ -23,7 +23,7 @@ from etcd.peer_pb2 import (
     Welcome,
 )
 
-from store.errors import StoreError
+from store.errors import OtherCluster, StoreError
 from store.lease.keeper import LeaseKeeper
 from store.raft import snapshot
 from store.raft.courier import Courier
@@ -175,8 +175,10 @@ class Peer:
         return IdentifyReply(genesis=self._identity, members=members).SerializeToString()
 
     async def ask(self, raw: bytes) -> bytes:
-        """Answers what only the leader can."""
+        """Answers what only the leader can. Raises OtherCluster."""
         question = Question.FromString(raw)
+        if question.cluster_id != self._identity.cluster_id:
+            raise OtherCluster
         answer = Answer()
         try:
             await self._answer(question, answer)
