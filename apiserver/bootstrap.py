@@ -18,16 +18,23 @@ from steersman.service.metrics import MetricsServer
 from steersman.service.server import GrpcServer
 from steersman.service.tls import TLSFiles
 
-from apiserver import bootstrap_objects, compaction, errors, strategies
+from apiserver import bootstrap_access, bootstrap_objects, compaction, default_roles, errors, strategies
+from apiserver.access import Access, NoTokens
+from apiserver.admission.certificates import CertificateRequests
 from apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
+from apiserver.admission.escalation import Escalation
 from apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from apiserver.admission.node_restriction import NodeRestriction
 from apiserver.allocation import Allocator
+from apiserver.authn import User
 from apiserver.metrics import Metrics
 from apiserver.registry import Registry, Surroundings
 from apiserver.rpc import resources
+from apiserver.rpc.certificates import CertificateHandlers
 from apiserver.rpc.guard import Guard
 from apiserver.rpc.pods import NodeChannel, PodHandlers
+from apiserver.rpc.reviews import SERVICES as REVIEWS
+from apiserver.rpc.reviews import ReviewHandlers
 from apiserver.storage.port import Compacted, Storage
 from apiserver.strategy import ServiceRange
 
@@ -35,6 +42,7 @@ log = structlog.get_logger(__name__)
 
 _SUFFIX_CHARACTERS = "bcdfghjklmnpqrstvwxz2456789"
 PODS = "steersman.core.v1.Pods"
+CERTIFICATES = "steersman.certificates.v1.CertificateSigningRequests"
 
 
 @dataclass(frozen=True)
@@ -107,11 +115,14 @@ class Apiserver:
             allocator=Allocator(storage, settings.ranges, chance),
         )
         self.registries = {kind.service: Registry(kind, strategy, around) for kind, strategy in strategies.discover()}
+        authorizer = bootstrap_access.authorizer(self.registries)
         namespaces = self.registries["steersman.core.v1.Namespaces"]
         around.admission.extend(
             [
                 NamespaceLifecycle(namespaces.cache, storage, namespaces.prefix),
                 NodeRestriction(),
+                Escalation(authorizer),
+                CertificateRequests(authorizer),
                 DefaultTolerationSeconds(settings.default_toleration_s),
             ]
         )
@@ -119,13 +130,19 @@ class Apiserver:
         for registry in self.registries.values():
             metrics.cached.labels(registry.resource).set_function(registry.cache.__len__)
             metrics.watchers.labels(registry.resource).set_function(registry.cache.count_watchers)
-        guard = Guard(metrics)
+        guard = Guard(metrics, Access(authorizer, NoTokens()))
         pods = PodHandlers(
             self.registries[PODS], self.registries["steersman.core.v1.Nodes"], guard, clock, node_channel
         )
+        certificates = CertificateHandlers(self.registries[CERTIFICATES], guard, clock)
         self._server = GrpcServer(
-            resources.handlers(self.registries.values(), guard, {PODS: pods.methods()}),
-            services=list(self.registries),
+            [
+                *resources.handlers(
+                    self.registries.values(), guard, {PODS: pods.methods(), CERTIFICATES: certificates.methods()}
+                ),
+                *ReviewHandlers(guard, self._judge).handlers(),
+            ],
+            services=[*self.registries, *REVIEWS],
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._metrics_server: MetricsServer | None = None
@@ -155,12 +172,19 @@ class Apiserver:
             self._tasks.append(asyncio.create_task(compacting, name="compaction"))
         self._tasks.append(asyncio.create_task(self._become_ready(), name="become ready"))
 
+    async def _judge(self, token: str, audiences: tuple[str, ...]) -> tuple[User, tuple[str, ...]]:
+        raise errors.NotAuthenticated("this server issues no tokens")
+
     async def _become_ready(self) -> None:
         for registry in self.registries.values():
             await registry.cache.ready()
         first = str(ipaddress.ip_network(self._settings.ranges.cluster_cidr)[1])
         while True:
             try:
+                await default_roles.ensure(
+                    self.registries[bootstrap_access.CLUSTER_ROLES],
+                    self.registries[bootstrap_access.CLUSTER_ROLE_BINDINGS],
+                )
                 await bootstrap_objects.ensure(
                     self.registries["steersman.core.v1.Namespaces"],
                     self.registries["steersman.core.v1.Services"],

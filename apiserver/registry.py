@@ -119,6 +119,7 @@ class Registry:
             revision=stored.revision,
             labels=dict(obj.metadata.labels),
             fields=selectable(obj, self.field_paths),
+            facts=self.strategy.facts(obj),
         )
 
     def entry(self, stored: Stored) -> Entry:
@@ -284,8 +285,16 @@ class Registry:
 
         return await self._modify_given(user, obj, change, options, STATUS_ONLY)
 
-    async def apply(self, user: User, obj: Any, options: WriteOptions) -> Written:
+    async def apply(
+        self, user: User, obj: Any, options: WriteOptions, *, may_create: Callable[[], None] = lambda: None
+    ) -> Written:
         """Creates the object, or makes the given fields so as their owner.
+
+        Args:
+            user: who writes.
+            obj: the fields.
+            options: how to write.
+            may_create: raises when the writer may not create the object, should it not be there.
 
         Raises:
             FieldsOwned: another manager applied a different value, and the write is not forced.
@@ -316,6 +325,7 @@ class Registry:
             except errors.ObjectNotFound:
                 if obj.metadata.uid or obj.metadata.resource_version:
                     raise
+            may_create()
             blank: Any = self.kind.message()
             blank.metadata.name, blank.metadata.namespace = obj.metadata.name, obj.metadata.namespace
             fresh = await change(blank)

@@ -57,6 +57,10 @@ class Strategy:
     indexed: ClassVar[tuple[str, ...]] = ()
     """Fields by which watchers are found: those of which many watchers each want one value."""
 
+    def facts(self, obj: Any) -> Any:
+        """What the apiserver itself wants to know of every stored object, kept beside it in the cache."""
+        return None
+
     def default(self, obj: Any) -> None:
         """Fills in what was left out, as Kubernetes does."""
 

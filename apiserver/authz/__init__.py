@@ -1,1 +1,1 @@
-"""May they: rules as data (`policy`), and what a node may touch (`nodes`)."""
+"""May they: roles (`roles`, `rules`), what a node may ask for (`node_rules`) and write (`nodes`)."""

@@ -10,10 +10,11 @@ from typing import Any
 import grpc
 import structlog
 
-from apiserver import authn
+from apiserver.access import Access
 from apiserver.authn import User
-from apiserver.authz import policy
+from apiserver.authz.attributes import Attributes
 from apiserver.metrics import Metrics
+from apiserver.rpc import attributes
 from apiserver.rpc.errors import status_of
 
 log = structlog.get_logger(__name__)
@@ -26,20 +27,19 @@ StreamCall = Callable[[User, Any, Context], AsyncIterator[bytes]]
 class Guard:
     """Wraps calls for one server."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, metrics: Metrics, access: Access) -> None:
         self._metrics = metrics
+        self.access = access
 
-    def unary(
-        self, resource: str, verb: str, call: UnaryCall, *, subresource_of: Callable[[Any], str] | None = None
-    ) -> Callable[[Any, Context], Awaitable[Any]]:
-        """A call with one answer; `subresource_of` reads from the request which part of the object it is about."""
+    def unary(self, resource: str, verb: str, call: UnaryCall) -> Callable[[Any, Context], Awaitable[Any]]:
+        """A call with one answer."""
 
         async def guarded(request: Any, context: Context) -> Any:
             started = time.perf_counter()
             code = "OK"
             try:
-                part = subresource_of(request) if subresource_of is not None else ""
-                user = self._admit(f"{resource}/{part}" if part else resource, verb, context)
+                wanted = attributes.of(resource, verb, attributes.read(resource, verb, request))
+                user = await self._admit(wanted, context)
                 return await call(user, request, context)
             except Exception as error:
                 code = _code_of(error)
@@ -53,14 +53,19 @@ class Guard:
         return guarded
 
     def stream(self, resource: str, verb: str, call: StreamCall) -> Callable[[Any, Context], AsyncIterator[bytes]]:
-        """A call with many answers."""
+        """A call with many answers; its request is one message, or a stream that begins with what it is about."""
 
         async def guarded(request: Any, context: Context) -> AsyncIterator[bytes]:
             code = "OK"
             self._metrics.streams.labels(resource, verb).inc()
             answers: Any = None
             try:
-                answers = call(self._admit(resource, verb, context), request, context)
+                first = request
+                if attributes.takes_stream(resource, verb):
+                    first, request = await _peeked(request)
+                wanted = attributes.of(resource, verb, attributes.read(resource, verb, first))
+                user = await self._admit(wanted, context)
+                answers = call(user, request, context)
                 async for answer in answers:
                     yield answer
             except Exception as error:
@@ -74,10 +79,11 @@ class Guard:
 
         return guarded
 
-    @staticmethod
-    def _admit(resource: str, verb: str, context: Context) -> User:
-        user = authn.authenticate(context.auth_context(), dict(context.invocation_metadata() or ()))
-        policy.authorize(user, verb, resource)
+    async def _admit(self, wanted: Attributes, context: Context) -> User:
+        metadata = tuple(context.invocation_metadata() or ())
+        caller = await self.access.authenticate(context.auth_context(), metadata)
+        user = self.access.acting(caller, metadata)
+        self.access.authorizer.authorize(user, wanted)
         return user
 
     async def _fail(self, error: Exception, resource: str, verb: str, context: Context) -> None:
@@ -91,6 +97,19 @@ class Guard:
             raise AssertionError("unreachable")
         await context.abort_with_status(status)
         raise AssertionError("unreachable")
+
+
+async def _peeked(requests: AsyncIterator[Any]) -> tuple[Any, AsyncIterator[Any]]:
+    """The first message of a stream (None when there is none), and the stream with it."""
+    first = await anext(requests, None)
+
+    async def whole() -> AsyncIterator[Any]:
+        if first is not None:
+            yield first
+        async for request in requests:
+            yield request
+
+    return first, whole()
 
 
 def _code_of(error: Exception) -> str:

@@ -22,6 +22,7 @@ from steersman.meta.v1.requests_pb2 import (
 
 from apiserver import errors
 from apiserver.authn import User
+from apiserver.authz.attributes import Attributes
 from apiserver.patch import patches
 from apiserver.registry import SPEC, STATUS_ONLY, Registry, Written
 from apiserver.rpc.continuation import Continuation, decode, encode
@@ -42,10 +43,6 @@ PAGE_BYTES_MAX = 8 * 1024 * 1024
 
 def _field(tag: bytes, data: bytes) -> bytes:
     return tag + frames.varint(len(data)) + data
-
-
-def _patched_part(request: PatchRequest) -> str:
-    return request.subresource
 
 
 class ResourceHandlers:
@@ -77,9 +74,8 @@ class ResourceHandlers:
         methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         for name, (request, call) in verbs.items():
             rule = (f"{resource}/status", "update") if name == "UpdateStatus" else (resource, name.lower())
-            part = _patched_part if name == "Patch" else None
             methods[name] = grpc.unary_unary_rpc_method_handler(
-                self._guard.unary(*rule, call, subresource_of=part), request_deserializer=request.FromString
+                self._guard.unary(*rule, call), request_deserializer=request.FromString
             )
         methods["Watch"] = grpc.unary_stream_rpc_method_handler(
             self._guard.stream(resource, "watch", self.watch), request_deserializer=WatchRequest.FromString
@@ -188,7 +184,14 @@ class ResourceHandlers:
 
     async def apply(self, user: User, request: Any, context: Any) -> bytes:
         """Apply."""
-        return self._answer(await self._registry.apply(user, request.object, request.options), context)
+        kind, metadata = self._registry.kind, request.object.metadata
+
+        def may_create() -> None:
+            wanted = Attributes("create", kind.plural, kind.group, namespace=metadata.namespace)
+            self._guard.access.authorizer.authorize(user, wanted)
+
+        written = await self._registry.apply(user, request.object, request.options, may_create=may_create)
+        return self._answer(written, context)
 
     async def patch(self, user: User, request: PatchRequest, context: Any) -> bytes:
         """Patch."""

@@ -10,6 +10,7 @@ from steersman.errors import FieldViolation
 from steersman.qos import qos_class
 from steersman.validation import pod as validation
 
+from apiserver.authz.graph import facts_of
 from apiserver.strategy import Strategy
 
 FINISHED = ("Succeeded", "Failed")
@@ -42,6 +43,10 @@ class PodStrategy(Strategy):
         "status.nominatedNodeName": lambda pod: str(pod.status.nominated_node_name),
     }
     indexed = ("spec.nodeName",)
+
+    def facts(self, obj: Any) -> Any:
+        """What authorization knows of pods."""
+        return facts_of(obj)
 
     def default(self, obj: Any) -> None:
         """See `Strategy.default`."""

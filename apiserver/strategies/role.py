@@ -21,6 +21,10 @@ class RoleStrategy(Strategy):
 
     message = Role
 
+    def facts(self, obj: Any) -> Any:
+        """The object: authorization reads it."""
+        return obj
+
     def validate(self, obj: Any) -> list[FieldViolation]:
         """See `Strategy.validate`."""
         return validation.rules("rules", obj.rules, paths=False)
@@ -34,6 +38,10 @@ class ClusterRoleStrategy(Strategy):
     """Rules about objects and paths, and sums of other roles."""
 
     message = ClusterRole
+
+    def facts(self, obj: Any) -> Any:
+        """The object: authorization reads it."""
+        return obj
 
     def validate(self, obj: Any) -> list[FieldViolation]:
         """See `Strategy.validate`."""
@@ -51,6 +59,10 @@ class RoleBindingStrategy(Strategy):
     """A binding's role stays."""
 
     message: ClassVar[type[Any]] = RoleBinding
+
+    def facts(self, obj: Any) -> Any:
+        """The object: authorization reads it."""
+        return obj
 
     def default(self, obj: Any) -> None:
         """See `Strategy.default`."""

@@ -60,6 +60,14 @@ class Cache:
         self._ready = asyncio.Event()
         self._broad: set[Watcher] = set()
         self._narrow: dict[tuple[str, str], set[Watcher]] = {}
+        self._observers: list[Callable[[Entry | None, Entry | None], None]] = []
+
+    def observe(self, observer: Callable[[Entry | None, Entry | None], None]) -> None:
+        """Calls `observer(old, new)` for everything there is and for every change, before any watcher hears of it.
+
+        To be called before `run()`.
+        """
+        self._observers.append(observer)
 
     async def ready(self) -> None:
         """Returns when the cache has been filled."""
@@ -135,6 +143,9 @@ class Cache:
                 known = self._entries.get(key)
                 if known is None or known.revision != entry.revision:
                     self._record(key, Change(entry.revision, known, entry))
+        else:
+            for entry in fresh.values():
+                self._tell(None, entry)
         self._entries = fresh
         self._history.clear()
         self._oldest = self.revision = revision
@@ -160,7 +171,12 @@ class Cache:
             log.error("a value in the store is no object, passing over it", key=stored.key, error=str(error))
             return None
 
+    def _tell(self, old: Entry | None, new: Entry | None) -> None:
+        for observer in self._observers:
+            observer(old, new)
+
     def _record(self, key: str, change: Change) -> None:
+        self._tell(change.old, change.new)
         if change.new is None:
             self._entries.pop(key, None)
         else:

@@ -6,6 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from steersman.meta.v1.requests_pb2 import ADDED, DELETED, MODIFIED
 from steersman.selectors import EVERYTHING, Selector
@@ -18,7 +19,7 @@ QUEUE_MAX = 4096
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """An object in the cache: its bytes, and what it can be selected by."""
+    """An object in the cache: its bytes, what it can be selected by, and what the apiserver itself goes by."""
 
     namespace: str
     name: str
@@ -26,6 +27,7 @@ class Entry:
     revision: int
     labels: Mapping[str, str]
     fields: Mapping[str, str]
+    facts: Any = None
 
 
 @dataclass(frozen=True)

@@ -20,10 +20,14 @@ async def test_without_a_certificate_nobody_is_known(served: Served) -> None:
             await anext(api.pods.watch())
 
 
-async def test_a_known_user_without_rights_may_look_at_namespaces_only(served: Served) -> None:
+async def test_a_known_user_without_rights_may_do_nothing(served: Served) -> None:
     mallory = served.as_user("mallory")
-    assert await mallory.namespaces.list()
-    for call in (mallory.pods.list(), mallory.pods.create(pod()), mallory.secrets.get("x", namespace="default")):
+    for call in (
+        mallory.pods.list(),
+        mallory.namespaces.list(),
+        mallory.pods.create(pod()),
+        mallory.secrets.get("x", namespace="default"),
+    ):
         with pytest.raises(errors.Forbidden) as caught:
             await call
         assert caught.value.facts["user"] == "mallory"
@@ -52,7 +56,7 @@ async def test_a_node_keeps_to_itself(served: Served, api: Api) -> None:
         await n1.nodes.create(node)
     await n1.leases.create(lease("n1"))
     for other in (lease("n2"), lease("n1", "default")):
-        with pytest.raises(errors.Forbidden, match="only its own lease"):
+        with pytest.raises(errors.Forbidden):
             await n1.leases.create(other)
     mine, other = await api.pods.create(pod("a", node="n1")), await api.pods.create(pod("b", node="n2"))
     mine.status.phase = other.status.phase = "Running"
