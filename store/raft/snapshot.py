@@ -12,6 +12,7 @@ from pathlib import Path
 from etcd.log_pb2 import LeaseRecord, SnapshotHead, SnapshotTail, SnapshotVersions
 from etcd.rpc_pb2 import AlarmMember
 from google.protobuf.message import DecodeError
+from google.protobuf.unknown_fields import UnknownFieldSet
 
 from store.lease.table import Lease
 from store.machine import StateMachine
@@ -162,6 +163,8 @@ def parse(data: bytes, path: Path) -> tuple[SnapshotHead, StateMachine]:
         tail = SnapshotTail.FromString(piece.payload)
     except DecodeError as error:
         raise DataCorrupt(path, piece.start, "the record cannot be decoded") from error
+    if len(UnknownFieldSet(tail)):
+        raise DataCorrupt(path, piece.end, "the file ends before its tail")
     if tail.versions != len(versions):
         raise DataCorrupt(path, piece.start, f"{tail.versions} versions were expected, {len(versions)} are here")
     return head, _machine(head, versions)

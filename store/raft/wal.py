@@ -126,6 +126,9 @@ class WriteAheadLog:
                 expected = piece.sequence + 1
                 self._take(recovered, segment, piece.payload, piece.start)
                 end = piece.end
+            if not end:
+                # No crash does that: a segment gets its name when its first frame is durable.
+                raise DataCorrupt(path, 0, "the file's first record is not whole")
             if is_last:
                 self._resume(segment, end, len(data))
         if expected is None or not recovered.identity.member_id:

@@ -88,6 +88,24 @@ def test_writes_during_a_snapshot_are_not_in_it(tmp_path: Path) -> None:
     assert contents(file.load()[1]) == expected
 
 
+def test_every_bit_and_every_byte_of_a_snapshot_counts(tmp_path: Path) -> None:
+    machine = StateMachine(Members([Member(ID=1, name="a")]))
+    for index in range(2, 5):
+        machine.apply(index, 1, [put(b"k%d" % index, b"v")])
+    file = write(tmp_path, machine)
+    whole = file.path.read_bytes()
+    for place in range(len(whole)):
+        file.path.write_bytes(whole[:place])
+        with pytest.raises(DataCorrupt):
+            file.load()
+        for bit in range(8):
+            data = bytearray(whole)
+            data[place] ^= 1 << bit
+            file.path.write_bytes(data)
+            with pytest.raises(DataCorrupt, match="is damaged at byte"):
+                file.load()
+
+
 def test_a_damaged_snapshot_is_refused(tmp_path: Path) -> None:
     file = write(tmp_path, made())
     whole = file.path.read_bytes()

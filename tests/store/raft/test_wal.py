@@ -5,12 +5,16 @@ from __future__ import annotations
 import errno
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from etcd.log_pb2 import Frame, HardState, Identity, LogEntry
 
+from store.directory import DataDirectory
 from store.raft import wal as wals
 from store.raft.files import DataCorrupt
+from store.raft.frame import Piece, read
+from store.raft.snapshot import SnapshotFile
 from store.raft.wal import Recovered, WriteAheadLog
 
 IDENTITY = Identity(cluster_id=1, member_id=2, name="one")
@@ -68,21 +72,38 @@ def test_a_restart_of_the_log_drops_what_was_before(tmp_path: Path) -> None:
     assert [index for _, index, _ in recovered(tmp_path).entries] == [90, 91]
 
 
-def test_the_log_can_be_cut_at_every_byte_of_its_last_frame(tmp_path: Path) -> None:
+def test_the_log_can_be_cut_at_every_byte_of_its_last_frames(tmp_path: Path) -> None:
     sizes = filled(tmp_path)
     path = the_file(tmp_path)
     whole = path.read_bytes()
-    for size in range(sizes[-2], sizes[-1]):
+    for size in range(sizes[-4], sizes[-1]):
         path.write_bytes(whole[:size])
         found = recovered(tmp_path)
-        assert len(found.entries) == 4 and found.cut_bytes == size - sizes[-2]
-        assert path.stat().st_size == sizes[-2]
-        assert found.state.term == 4
+        kept = sum(end <= size for end in sizes)
+        assert len(found.entries) == kept and found.cut_bytes == size - sizes[kept - 1]
+        assert path.stat().st_size == sizes[kept - 1]
+        assert found.state.term == kept
     log = WriteAheadLog(tmp_path / "wal")
     log.recover()
     log.append(Frame(entries=[entry(5)]))
     log.close()
     assert len(recovered(tmp_path).entries) == 5
+
+
+def test_a_file_without_its_first_frame_is_damage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file gets its name when its first frame is durable; no crash makes one that is shorter."""
+    monkeypatch.setattr(wals, "SEGMENT_BYTES", 300)
+    filled(tmp_path, 20)
+    path = the_file(tmp_path)
+    whole = path.read_bytes()
+    first = next(piece for piece in read(whole) if isinstance(piece, Piece))
+    for size in range(first.end):
+        path.write_bytes(whole[:size])
+        with pytest.raises(DataCorrupt) as refused:
+            recovered(tmp_path)
+        assert refused.value.path == path
+    path.write_bytes(whole[: first.end])
+    assert recovered(tmp_path).identity == IDENTITY
 
 
 def test_sectors_that_never_arrived_are_a_torn_write(tmp_path: Path) -> None:
@@ -106,7 +127,7 @@ def test_every_flipped_bit_is_noticed(tmp_path: Path) -> None:
     whole = path.read_bytes()
     assert len(whole) == sizes[-1]
     for place in range(len(whole)):
-        for bit in (0, 5):
+        for bit in range(8):
             data = bytearray(whole)
             data[place] ^= 1 << bit
             path.write_bytes(data)
@@ -177,3 +198,45 @@ def test_after_a_failed_sync_the_log_is_not_used_again(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="failed before"):
         log.append(Frame(entries=[entry(3)]))
     log.close()
+
+
+class Steps:
+    """What is done to the disk, in order."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.done: list[str] = []
+        monkeypatch.setattr(os, "fsync", self._noting("sync {}", os.fsync))
+        monkeypatch.setattr(WriteAheadLog.__init__, "__defaults__", (self._noting("sync {}", os.fdatasync),))
+        monkeypatch.setattr(os, "rename", self._noting("name {}", os.rename))
+
+    def _noting(self, text: str, call: Any) -> Any:
+        def noted(what: int | Path, *rest: Path) -> None:
+            path = Path(f"/proc/self/fd/{what}").readlink() if isinstance(what, int) else Path(what)
+            self.done.append(text.format(path.name))
+            call(what, *rest)
+
+        return noted
+
+
+def test_everything_is_durable_before_anything_rests_on_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    steps = Steps(monkeypatch)
+    directory = DataDirectory(tmp_path / "new" / "data")
+    directory.create(IDENTITY)
+    directory.close()
+    file = "0000000000000001.wal-new"
+    # The file, its name, and the folders up to one that was there before.
+    assert steps.done[:4] == [f"sync {file}", f"name {file}", "sync wal", "sync member"]
+    assert {"sync data", "sync new"} <= set(steps.done[4:])
+    steps.done.clear()
+    log = WriteAheadLog(tmp_path / "new" / "data" / "member" / "wal")
+    log.recover()
+    log.append(Frame(entries=[entry(1)]))
+    assert steps.done == ["sync 0000000000000001.wal"]
+    steps.done.clear()
+    log.rotate()
+    file = "0000000000000002.wal-new"
+    assert steps.done == [f"sync {file}", f"name {file}", "sync wal"]
+    log.close()
+    steps.done.clear()
+    SnapshotFile(tmp_path).write(iter([b"whole"]))
+    assert steps.done == ["sync snapshot.new", "name snapshot.new", f"sync {tmp_path.name}"]
