@@ -222,6 +222,26 @@ async def test_a_stranger_who_knows_the_clusters_number_changes_nothing(cluster:
     call.cancel()
 
 
+async def test_a_newer_stream_of_a_member_ends_the_older(cluster: TestCluster, peer: Client) -> None:
+    """What the older one still carries would come late, or twice."""
+    header = (await cluster.client("a").status()).header
+    hello = Envelopes(hello=Hello(cluster_id=header.cluster_id, sender=77, destination=header.member_id))
+    calls = []
+    for _ in range(2):
+        call = peer.channel.stream_stream(
+            f"{SERVICE}/Messages", request_serializer=lambda message: message.SerializeToString()
+        )()
+        await call.write(hello)
+        await asyncio.wait_for(call.read(), 5)
+        calls.append(call)
+    older, newer = calls
+    await older.write(Envelopes())
+    assert await asyncio.wait_for(older.code(), 5) == grpc.StatusCode.OK
+    await newer.write(Envelopes())
+    assert not newer.done()
+    newer.cancel()
+
+
 @pytest.mark.parametrize("door", ["client", "peer"])
 async def test_certificates_that_are_not_valid(cluster: TestCluster, tmp_path: Path, door: str) -> None:
     authority = cluster.authority if door == "client" else cluster.peer_authority

@@ -179,6 +179,30 @@ async def test_a_member_is_added_as_learner_promoted_and_removed(cluster: TestCl
         await cluster.client(rest).call("Cluster", "MemberRemove", pb.MemberRemoveRequest(ID=ids[leader]))
 
 
+async def test_who_is_a_member_is_read_from_the_log_and_not_from_flags(cluster: TestCluster) -> None:
+    ids = await cluster.ids()
+    leader = await cluster.leader()
+    gone = next(name for name in "abc" if name != leader)
+    await cluster.client(leader).call("Cluster", "MemberRemove", pb.MemberRemoveRequest(ID=ids[gone]))
+    assert cluster.members[gone].wait(20) == 0
+    rest = [name for name in "abc" if name != gone]
+    for with_snapshot in (False, True):
+        for name in rest:
+            if with_snapshot:
+                await cluster.client(name).call("Maintenance", "Defragment", pb.DefragmentRequest())
+            cluster.members[name].kill()
+        # Their --initial-cluster still names three.
+        cluster.start(*rest)
+        await cluster.leader()
+        for name in rest:
+            members = (await cluster.client(name).members()).members
+            assert {member.ID for member in members} == {ids[name] for name in rest}
+    # Whoever was removed is told so, and does not come back.
+    cluster.start(gone)
+    assert cluster.members[gone].wait(20) == 0
+    await cluster.client(leader).put(b"k", b"1")
+
+
 async def test_a_member_that_lacks_the_log_catches_up_by_snapshot(tmp_path: Path) -> None:
     cluster = TestCluster(tmp_path, flags=("--snapshot-catchup-entries", "10"))
     try:

@@ -5,6 +5,7 @@ The cluster-wide promises are in `tests/store/simulation`; here each hazard is l
 
 from __future__ import annotations
 
+import ast
 import pickle
 from pathlib import Path
 from typing import Any
@@ -258,6 +259,25 @@ def test_7_nothing_from_outside_reaches_pickle(rig: Rig, monkeypatch: pytest.Mon
     rig.engine.submit(raft.REGULAR, big, lambda *_: None)
     rig.turn()
     assert "entries" in kinds(rig.turn())
+
+
+def test_7_and_8_the_store_has_no_use_for_what_unpickles_forks_or_writes_pysyncobjs_files() -> None:
+    forbidden = {"pickle", "multiprocessing", "subprocess", "dill", "shelve", "marshal"}
+    named = {"fork", "forkpty", "FileJournal", "TCPTransport", "TcpServer", "fullDumpFile", "journalFile"}
+    found = []
+    for path in sorted(Path(raft.__file__).parent.parent.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            names: list[str] = []
+            if isinstance(node, ast.Import):
+                names = [name.name for name in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names = [node.module or "", *(name.name for name in node.names)]
+            elif isinstance(node, ast.Attribute):
+                names = [node.attr]
+            elif isinstance(node, ast.keyword):
+                names = [node.arg or ""]
+            found += [f"{path}: {name}" for name in names if name in forbidden | named]
+    assert found == []
 
 
 def test_8_no_process_is_forked(rig: Rig) -> None:
