@@ -202,7 +202,7 @@ class Registry:
         self.strategy.default(obj)
         write = Admission(self.kind, CREATE, user, obj)
         await self._admit(write)
-        self._raise_invalid(obj, self._violations(obj))
+        self._raise_invalid(obj, self._violations(obj) + self.strategy.validate_create(obj))
         warnings = [*write.warnings, *self.strategy.warnings(obj)]
         for attempt in range(ATTEMPTS):
             placed = self._like(obj)

@@ -2,7 +2,7 @@
 
 For a write the hooks run in this order, whatever the kind:
 
-    create:  default -> prepare_create -> (admission) -> validate
+    create:  prepare_create -> default -> (admission) -> validate -> validate_create
     update:  default -> prepare_update -> (admission) -> validate -> validate_update
     status:  prepare_status_update -> validate_status_update
 
@@ -77,6 +77,10 @@ class Strategy:
 
     def validate(self, obj: Any) -> list[FieldViolation]:
         """Everything wrong with an object (metadata is checked for all kinds elsewhere)."""
+        return []
+
+    def validate_create(self, obj: Any) -> list[FieldViolation]:
+        """Everything wrong with a new object that an old one may have."""
         return []
 
     def validate_update(self, new: Any, old: Any) -> list[FieldViolation]:

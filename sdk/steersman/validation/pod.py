@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -22,8 +23,21 @@ def validate(obj: Any) -> list[FieldViolation]:
     return pod_spec("spec", obj.spec)
 
 
-def pod_spec(field: str, spec: Any) -> list[FieldViolation]:
-    """What is wrong with a pod's spec, which stands at `field`."""
+def template(field: str, obj: Any, *, claims: Iterable[str] = ()) -> list[FieldViolation]:
+    """What is wrong with a template of pods, which stands at `field`; `claims` as for `pod_spec`."""
+    found = names.labels(f"{field}.metadata.labels", obj.metadata.labels)
+    found += names.annotation_map(f"{field}.metadata.annotations", obj.metadata.annotations)
+    return found + pod_spec(f"{field}.spec", obj.spec, claims=claims)
+
+
+def pod_spec(field: str, spec: Any, *, claims: Iterable[str] = ()) -> list[FieldViolation]:
+    """What is wrong with a pod's spec, which stands at `field`.
+
+    Args:
+        field: where the spec stands.
+        spec: the spec.
+        claims: names of volumes that each pod gets besides those of the spec.
+    """
     found = one_of(f"{field}.restartPolicy", spec.restart_policy, RESTART_POLICIES)
     found += one_of(f"{field}.dnsPolicy", spec.dns_policy, DNS_POLICIES)
     grace_s = spec.termination_grace_period_seconds
@@ -41,7 +55,7 @@ def pod_spec(field: str, spec: Any) -> list[FieldViolation]:
         found += names.label_1123(f"{field}.subdomain", spec.subdomain)
     if spec.node_name:
         found += names.subdomain(f"{field}.nodeName", spec.node_name)
-    volumes = _volumes(f"{field}.volumes", spec.volumes, found)
+    volumes = _volumes(f"{field}.volumes", spec.volumes, found) | set(claims)
     found += container.containers(field, spec, volumes)
     found += scheduling.validate(field, spec)
     for index, sysctl in enumerate(spec.security_context.sysctls):

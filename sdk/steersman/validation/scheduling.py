@@ -16,8 +16,8 @@ EFFECTS = ("NoSchedule", "PreferNoSchedule", "NoExecute")
 def validate(field: str, spec: Any) -> list[FieldViolation]:
     """What is wrong with a pod's node selector, tolerations, affinity and spreading."""
     found = names.labels(f"{field}.nodeSelector", spec.node_selector)
-    for index, toleration in enumerate(spec.tolerations):
-        found += _toleration(f"{field}.tolerations[{index}]", toleration)
+    for index, each in enumerate(spec.tolerations):
+        found += toleration(f"{field}.tolerations[{index}]", each)
     if spec.HasField("affinity"):
         found += _affinity(f"{field}.affinity", spec.affinity)
     for index, constraint in enumerate(spec.topology_spread_constraints):
@@ -31,19 +31,20 @@ def validate(field: str, spec: Any) -> list[FieldViolation]:
     return found
 
 
-def _toleration(field: str, toleration: Any) -> list[FieldViolation]:
+def toleration(field: str, wanted: Any) -> list[FieldViolation]:
+    """What is wrong with a wanted."""
     found: list[FieldViolation] = []
-    if toleration.key:
-        found += names.label_key(f"{field}.key", toleration.key)
-    elif toleration.operator != "Exists":
+    if wanted.key:
+        found += names.label_key(f"{field}.key", wanted.key)
+    elif wanted.operator != "Exists":
         found += violation(f"{field}.operator", "must be Exists where the key is empty")
-    operator = toleration.operator or "Equal"
+    operator = wanted.operator or "Equal"
     found += one_of(f"{field}.operator", operator, ("Equal", "Exists", "Lt", "Gt"))
-    if operator == "Exists" and toleration.value:
+    if operator == "Exists" and wanted.value:
         found += violation(f"{field}.value", "must be empty where the operator is Exists")
-    if toleration.effect:
-        found += one_of(f"{field}.effect", toleration.effect, EFFECTS)
-    if toleration.HasField("toleration_seconds") and toleration.effect != "NoExecute":
+    if wanted.effect:
+        found += one_of(f"{field}.effect", wanted.effect, EFFECTS)
+    if wanted.HasField("toleration_seconds") and wanted.effect != "NoExecute":
         found += violation(f"{field}.effect", "must be NoExecute where tolerationSeconds is given")
     return found
 
@@ -54,12 +55,8 @@ def _affinity(field: str, affinity: Any) -> list[FieldViolation]:
     required = "requiredDuringSchedulingIgnoredDuringExecution"
     preferred = "preferredDuringSchedulingIgnoredDuringExecution"
     if node.HasField("required_during_scheduling_ignored_during_execution"):
-        terms = node.required_during_scheduling_ignored_during_execution.node_selector_terms
-        here = f"{field}.nodeAffinity.{required}.nodeSelectorTerms"
-        if not terms:
-            found += violation(here, "required: at least one term")
-        for index, term in enumerate(terms):
-            found += _node_term(f"{here}[{index}]", term)
+        here = f"{field}.nodeAffinity.{required}"
+        found += node_selector(here, node.required_during_scheduling_ignored_during_execution)
     for index, weighted in enumerate(node.preferred_during_scheduling_ignored_during_execution):
         here = f"{field}.nodeAffinity.{preferred}[{index}]"
         found += _weight(here, weighted.weight)
@@ -72,6 +69,15 @@ def _affinity(field: str, affinity: Any) -> list[FieldViolation]:
             here = f"{field}.{shown}.{preferred}[{index}]"
             found += _weight(here, weighted.weight)
             found += _pod_term(f"{here}.podAffinityTerm", weighted.pod_affinity_term)
+    return found
+
+
+def node_selector(field: str, selector: Any) -> list[FieldViolation]:
+    """What is wrong with a choice of nodes."""
+    terms = selector.node_selector_terms
+    found = [] if terms else violation(f"{field}.nodeSelectorTerms", "required: at least one term")
+    for index, term in enumerate(terms):
+        found += _node_term(f"{field}.nodeSelectorTerms[{index}]", term)
     return found
 
 

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from steersman.errors import FieldViolation
 from steersman.selectors import SelectorError, of_message
-from steersman.validation import meta, names
+from steersman.validation import claim, meta, names, pod
 from steersman.validation.meta import not_negative, one_of
 from steersman.validation.names import violation
-from steersman.validation.pod import pod_spec
 
 _PERCENT = re.compile(r"\d{1,3}%")
 
 
-def selector_and_template(spec: Any) -> list[FieldViolation]:
-    """What is wrong with a selector, a template, or with both together."""
+def selector_and_template(spec: Any, *, claims: Iterable[str] = ()) -> list[FieldViolation]:
+    """What is wrong with a selector, a template, or with both together; `claims` as for `pod.pod_spec`."""
     found = meta.selector("spec.selector", spec.selector)
     if not spec.selector.match_labels and not spec.selector.match_expressions:
         found += violation("spec.selector", "required: it says which pods belong to this object")
@@ -27,13 +27,16 @@ def selector_and_template(spec: Any) -> list[FieldViolation]:
             fits = True
         if not fits:
             found += violation("spec.template.metadata.labels", "do not match spec.selector")
-    found += names.labels("spec.template.metadata.labels", spec.template.metadata.labels)
-    found += names.annotation_map("spec.template.metadata.annotations", spec.template.metadata.annotations)
-    found += pod_spec("spec.template.spec", spec.template.spec)
-    if spec.template.spec.restart_policy != "Always":
-        found += violation("spec.template.spec.restartPolicy", "must be Always: these pods are kept running")
-    if spec.template.spec.HasField("active_deadline_seconds"):
-        found += violation("spec.template.spec.activeDeadlineSeconds", "not allowed: these pods are kept running")
+    return found + _kept_running("spec.template", spec.template, claims)
+
+
+def _kept_running(field: str, template: Any, claims: Iterable[str] = ()) -> list[FieldViolation]:
+    """What is wrong with a template of pods that are replaced when they end."""
+    found = pod.template(field, template, claims=claims)
+    if template.spec.restart_policy != "Always":
+        found += violation(f"{field}.spec.restartPolicy", "must be Always: these pods are kept running")
+    if template.spec.HasField("active_deadline_seconds"):
+        found += violation(f"{field}.spec.activeDeadlineSeconds", "not allowed: these pods are kept running")
     return found
 
 
@@ -75,6 +78,120 @@ def replica_set(obj: Any) -> list[FieldViolation]:
     found = not_negative("spec.replicas", obj.spec.replicas)
     found += not_negative("spec.minReadySeconds", obj.spec.min_ready_seconds)
     return found + selector_and_template(obj.spec)
+
+
+def daemon_set(obj: Any) -> list[FieldViolation]:
+    """What is wrong with a DaemonSet."""
+    spec = obj.spec
+    found = selector_and_template(spec)
+    found += not_negative("spec.minReadySeconds", spec.min_ready_seconds)
+    found += not_negative("spec.revisionHistoryLimit", spec.revision_history_limit)
+    field = "spec.updateStrategy"
+    found += one_of(f"{field}.type", spec.update_strategy.type, ("RollingUpdate", "OnDelete"))
+    if spec.update_strategy.type != "RollingUpdate":
+        return found
+    rolling = spec.update_strategy.rolling_update
+    found += count_or_percentage(f"{field}.rollingUpdate.maxUnavailable", rolling.max_unavailable)
+    found += count_or_percentage(f"{field}.rollingUpdate.maxSurge", rolling.max_surge)
+    missing, surge = not _is_zero(rolling.max_unavailable), not _is_zero(rolling.max_surge)
+    if not missing and not surge:
+        found += violation(f"{field}.rollingUpdate.maxUnavailable", "may not be 0 where maxSurge is 0")
+    if missing and surge:
+        found += violation(f"{field}.rollingUpdate.maxSurge", "must be 0 where maxUnavailable is not")
+    if surge:
+        for index, container in enumerate(spec.template.spec.containers):
+            for number, port in enumerate(container.ports):
+                if port.host_port:
+                    here = f"spec.template.spec.containers[{index}].ports[{number}].hostPort"
+                    found += violation(here, "not allowed with maxSurge: two pods cannot have one port of the node")
+    return found
+
+
+def stateful_set(obj: Any) -> list[FieldViolation]:
+    """What is wrong with a StatefulSet."""
+    spec = obj.spec
+    found = not_negative("spec.replicas", spec.replicas)
+    found += selector_and_template(spec, claims=[each.metadata.name for each in spec.volume_claim_templates])
+    found += not_negative("spec.minReadySeconds", spec.min_ready_seconds)
+    found += not_negative("spec.revisionHistoryLimit", spec.revision_history_limit)
+    found += one_of("spec.podManagementPolicy", spec.pod_management_policy, ("OrderedReady", "Parallel"))
+    found += not_negative("spec.ordinals.start", spec.ordinals.start)
+    retention = spec.persistent_volume_claim_retention_policy
+    for shown, value in (("whenDeleted", retention.when_deleted), ("whenScaled", retention.when_scaled)):
+        found += one_of(f"spec.persistentVolumeClaimRetentionPolicy.{shown}", value, ("Retain", "Delete"))
+    strategy, field = spec.update_strategy, "spec.updateStrategy"
+    found += one_of(f"{field}.type", strategy.type, ("RollingUpdate", "OnDelete"))
+    if strategy.type == "OnDelete" and strategy.HasField("rolling_update"):
+        found += violation(f"{field}.rollingUpdate", "not allowed where the type is OnDelete")
+    if strategy.type == "RollingUpdate":
+        rolling = strategy.rolling_update
+        found += not_negative(f"{field}.rollingUpdate.partition", rolling.partition)
+        if rolling.HasField("max_unavailable"):
+            found += count_or_percentage(f"{field}.rollingUpdate.maxUnavailable", rolling.max_unavailable)
+            if _is_zero(rolling.max_unavailable):
+                found += violation(f"{field}.rollingUpdate.maxUnavailable", "may not be 0")
+    seen: set[str] = set()
+    for index, each in enumerate(spec.volume_claim_templates):
+        here = f"spec.volumeClaimTemplates[{index}]"
+        found += names.label_1123(f"{here}.metadata.name", each.metadata.name)
+        if each.metadata.name in seen:
+            found += violation(f"{here}.metadata.name", f"{each.metadata.name!r} names two templates")
+        seen.add(each.metadata.name)
+        found += claim.spec(f"{here}.spec", each.spec)
+    return found
+
+
+# What of a StatefulSet's spec may change.
+_STATEFUL_SET_MUTABLE = (
+    "replicas",
+    "ordinals",
+    "template",
+    "update_strategy",
+    "revision_history_limit",
+    "persistent_volume_claim_retention_policy",
+    "min_ready_seconds",
+)
+
+
+def stateful_set_update(new: Any, old: Any) -> list[FieldViolation]:
+    """What of a StatefulSet may not change the way it does."""
+    return unchanged(new.spec, old.spec, "spec", besides=_STATEFUL_SET_MUTABLE)
+
+
+def unchanged(new: Any, old: Any, field: str, *, besides: Iterable[str] = ()) -> list[FieldViolation]:
+    """The fields of a message, which stands at `field`, that changed and are not among `besides`."""
+    found: list[FieldViolation] = []
+    for each in old.DESCRIPTOR.fields:
+        if each.name in besides:
+            continue
+        same = getattr(new, each.name) == getattr(old, each.name)
+        if each.has_presence:
+            same = same and new.HasField(each.name) == old.HasField(each.name)
+        if not same:
+            found += violation(f"{field}.{each.json_name}" if field else each.json_name, "may not change")
+    return found
+
+
+def replication_controller(obj: Any) -> list[FieldViolation]:
+    """What is wrong with a ReplicationController."""
+    spec = obj.spec
+    found = not_negative("spec.replicas", spec.replicas)
+    found += not_negative("spec.minReadySeconds", spec.min_ready_seconds)
+    if not spec.selector:
+        found += violation("spec.selector", "required: it says which pods belong to this object")
+    found += names.labels("spec.selector", spec.selector)
+    if not spec.HasField("template"):
+        return found + violation("spec.template", "required: it says what the pods are made from")
+    labels = spec.template.metadata.labels
+    if any(labels.get(key) != value for key, value in spec.selector.items()):
+        found += violation("spec.template.metadata.labels", "do not match spec.selector")
+    return found + _kept_running("spec.template", spec.template)
+
+
+def controller_revision(obj: Any) -> list[FieldViolation]:
+    """What is wrong with a ControllerRevision."""
+    found = [] if obj.HasField("data") else violation("data", "required")
+    return found + not_negative("revision", obj.revision)
 
 
 def selector_unchanged(new: Any, old: Any) -> list[FieldViolation]:
