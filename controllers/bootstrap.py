@@ -12,9 +12,9 @@ from prometheus_client import CollectorRegistry
 from steersman import kinds
 from steersman.client import Api
 from steersman.clock import Clock, RealClock
-from steersman.recorder import Recorder
 from steersman.informer import Informer
 from steersman.reconcile import Controller, Metrics
+from steersman.recorder import Recorder
 from steersman.service.metrics import MetricsServer
 from steersman.service.server import GrpcServer
 from steersman.service.tls import TLSFiles

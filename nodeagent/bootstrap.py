@@ -14,8 +14,8 @@ import structlog
 from steersman.client import Api, connect
 from steersman.clock import Clock, RealClock
 from steersman.config import ConfigError
-from steersman.recorder import Recorder
 from steersman.informer import Informer
+from steersman.recorder import Recorder
 from steersman.service.flags import host_port
 from steersman.service.metrics import MetricsServer
 from steersman.service.run import StartError

@@ -7,9 +7,9 @@ from steersman.apps.v1.deployment_pb2 import Deployment
 from steersman.apps.v1.replica_set_pb2 import ReplicaSet
 from steersman.client import Api
 from steersman.clock import Clock
-from steersman.recorder import Recorder
 from steersman.informer import Informer, Key, key_of
 from steersman.reconcile import Controller, Metrics, Result
+from steersman.recorder import Recorder
 from steersman.selectors import of_message
 
 from controllers.deployment import plan as planning

@@ -12,9 +12,9 @@ from steersman.clock import Clock, from_timestamp, to_timestamp
 from steersman.coordination.v1.lease_pb2 import Lease
 from steersman.core.v1.node_pb2 import Node
 from steersman.core.v1.pod_pb2 import Pod
-from steersman.recorder import Recorder
 from steersman.informer import Informer, Key
 from steersman.reconcile import Controller, Metrics, Result
+from steersman.recorder import Recorder
 
 from controllers.node import health, ranges
 from controllers.node.health import Heartbeat

@@ -11,9 +11,9 @@ from steersman.apps.v1.replica_set_pb2 import ReplicaSet
 from steersman.client import Api
 from steersman.clock import Clock
 from steersman.core.v1.pod_pb2 import Pod
-from steersman.recorder import Recorder
 from steersman.informer import Informer, Key, key_of
 from steersman.reconcile import Controller, Metrics, Result
+from steersman.recorder import Recorder
 
 from controllers.expectations import Expectations
 from controllers.pods import controller_of, owned_by
