@@ -9,13 +9,6 @@ from steersman.service.server import GrpcServer
 
 from store.rpc.calls import CallCounts, Handler, Shape, StreamMethod, UnaryMethod, streaming, unary
 
-_OPTIONS = [
-    # Reads of many keys are as large as they are.
-    ("grpc.max_send_message_length", -1),
-    # A burst waits; by default calls beyond a thousand that are not yet taken are cut off.
-    ("grpc.server.max_pending_requests", 50_000),
-    ("grpc.server.max_pending_requests_hard_limit", 100_000),
-]
 _SHAPES = {"Snapshot": Shape.RESPONSES, "InstallSnapshot": Shape.REQUESTS}
 
 
@@ -42,4 +35,4 @@ class ServiceTable:
         handlers = [
             grpc.method_handlers_generic_handler(service, methods) for service, methods in self._handlers.items()
         ]
-        return GrpcServer(handlers, services=list(self._handlers), options=_OPTIONS)
+        return GrpcServer(handlers, services=list(self._handlers))

@@ -11,7 +11,13 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent.parent
 OUTWARD = {"asyncio", "grpc", "random", "socket", "subprocess", "threading", "time"}
 # The service kit and the client belong to the outer rings as well.
-OUTWARD_MODULES = {"steersman.client", "steersman.informer", "steersman.service", "steersman.recorder", "steersman.clock"}
+OUTWARD_MODULES = {
+    "steersman.client",
+    "steersman.informer",
+    "steersman.service",
+    "steersman.recorder",
+    "steersman.clock",
+}
 PURE = {
     "scheduler": [
         *["columns", "plugins", "configuration", "framework", "pod", "queue", "reasons", "requests", "schedule"],

@@ -2,46 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
-from steersman.service.tls import TLSFiles, server_credentials
+from steersman.service.http2.connection import Connection, Limits
+from steersman.service.http2.listener import BindError, Listener, server_context
+from steersman.service.http2.methods import Methods
+from steersman.service.tls import TLSFiles
+
+__all__ = ["MESSAGE_BYTES_MAX", "BindError", "GrpcServer"]
 
 # A message may carry an object of 1.5 MB and its envelope; a list page or a snapshot chunk a little more.
 MESSAGE_BYTES_MAX = 16 * 1024 * 1024
 
-OPTIONS: list[tuple[str, Any]] = [
-    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.max_concurrent_streams", 1_000_000),
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 5_000),
-    ("grpc.http2.max_pings_without_data", 0),
-    # Two servers on one port would each get a part of the calls; a taken port must be an error.
-    ("grpc.so_reuseport", 0),
-]
-
-
-class BindError(Exception):
-    """An address cannot be served on.
-
-    Attributes:
-        address: the address, as it was asked for.
-    """
-
-    def __init__(self, address: str) -> None:
-        super().__init__(f"cannot listen on {address}: the address is in use or does not belong to this machine")
-        self.address = address
-
 
 class GrpcServer:
-    """A `grpc.aio` server with `grpc.health.v1` and reflection.
+    """A gRPC server with `grpc.health.v1` and reflection.
 
     Make it, add ports, `start()`, and `stop()` when done. Health is NOT_SERVING until `set_serving(True)`; a stopping
     server says NOT_SERVING first, so that clients move on before their calls are cut.
@@ -52,49 +32,48 @@ class GrpcServer:
         handlers: Iterable[grpc.GenericRpcHandler],
         *,
         services: Sequence[str],
-        interceptors: Sequence[grpc.aio.ServerInterceptor] = (),
-        options: Sequence[tuple[str, Any]] = (),
+        message_bytes_max: int = MESSAGE_BYTES_MAX,
     ) -> None:
         """Makes a server.
 
         Args:
-            handlers: the service's rpc handlers.
+            handlers: the service's rpc handlers; their functions are those of `grpc.aio`.
             services: full names of the services, for reflection and health.
-            interceptors: run in this order around every call.
-            options: channel arguments over and above `OPTIONS`; later ones win.
+            message_bytes_max: largest request message that is taken.
         """
-        self._server = grpc.aio.server(interceptors=list(interceptors), options=[*OPTIONS, *options])
-        self._server.add_generic_rpc_handlers(tuple(handlers))
+        self._methods = Methods()
+        self._methods.add_generic_rpc_handlers(handlers)
         self._health = health.aio.HealthServicer()
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._methods)
         self._services = tuple(services)
         names = (*self._services, health_pb2.DESCRIPTOR.services_by_name["Health"].full_name, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
+            reflection.aio.ReflectionServicer(names), self._methods
+        )
+        self._limits = Limits(message_bytes_max)
+        self._listeners: list[Listener] = []
+        self._connections: set[Connection] = set()
 
     def listen(self, address: str, tls: TLSFiles | None, *, require_client: bool = True) -> int:
         """Adds a port ("host:port" or "unix:/path") and returns its number (0 for a unix socket).
 
-        Without `tls` the port is plain text.
+        Without `tls` the port is plain text. Without `require_client` clients need no certificate; one that they show
+        has to be good.
 
         Raises:
             BindError: the address cannot be bound.
             TLSFileError: a certificate file cannot be read.
         """
-        try:
-            if tls is None:
-                port = self._server.add_insecure_port(address)
-            else:
-                port = self._server.add_secure_port(address, server_credentials(tls, require_client=require_client))
-        except RuntimeError as error:
-            raise BindError(address) from error
-        if port == 0 and not address.startswith("unix:"):
-            raise BindError(address)
-        return int(port)
+        context = server_context(tls, require_client=require_client) if tls is not None else None
+        listener = Listener(address, context)
+        self._listeners.append(listener)
+        return listener.port
 
     async def start(self) -> None:
         """Begins to accept calls."""
         await self.set_serving(False)
-        await self._server.start()
+        for listener in self._listeners:
+            await listener.start(lambda: Connection(self._methods, self._limits, self._connections))
 
     async def set_serving(self, serving: bool) -> None:
         """Says through the health service whether this service can do its work now."""
@@ -105,4 +84,13 @@ class GrpcServer:
     async def stop(self, grace_s: float = 2.0) -> None:
         """Stops accepting calls, lets running ones end for `grace_s` seconds, then cuts them."""
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(grace_s)
+        for listener in self._listeners:
+            listener.close()
+        running = []
+        for connection in list(self._connections):
+            running += connection.drain()
+        if running and grace_s > 0:
+            await asyncio.wait(running, timeout=grace_s)
+        handlers = [task for connection in list(self._connections) for task in connection.cut()]
+        if handlers:
+            await asyncio.wait(handlers, timeout=grace_s)

@@ -1,15 +1,13 @@
-"""TLS credentials from files, and who the other side is.
+"""TLS files, a client's credentials from them, and who the other side is. Every link is mutual TLS.
 
-Every link is mutual TLS. Files are read when credentials are made and, for servers, again whenever they change, so
-that a renewed certificate needs no restart.
+What a server shows and asks for is made of the same files in `http2/listener.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import grpc
 from cryptography import x509
@@ -52,41 +50,6 @@ def _read(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise TLSFileError(path, error.strerror or str(error)) from error
-
-
-def server_credentials(files: TLSFiles, *, require_client: bool = True) -> grpc.ServerCredentials:
-    """Credentials of a server; with `require_client`, only clients whose certificate the authority signed connect.
-
-    Raises:
-        TLSFileError: a file is missing or unreadable.
-    """
-
-    def load() -> grpc.ServerCertificateConfiguration:
-        return grpc.ssl_server_certificate_configuration(
-            [(_read(files.key), _read(files.certificate))], root_certificates=_read(files.authority)
-        )
-
-    def versions() -> tuple[int, ...]:
-        return tuple(path.stat().st_mtime_ns for path in (files.certificate, files.key, files.authority))
-
-    current = load()
-    seen = versions()
-
-    def fetch() -> grpc.ServerCertificateConfiguration | None:
-        nonlocal current, seen
-        try:
-            latest = versions()
-            if latest == seen:
-                return None
-            current, seen = load(), latest
-        except (OSError, TLSFileError):
-            # A renewal in the middle of replacing its files: the old pair still serves.
-            return None
-        return current
-
-    # None means "unchanged"; the stubs do not say so.
-    fetcher = cast("Callable[[], grpc.ServerCertificateConfiguration]", fetch)
-    return grpc.dynamic_ssl_server_credentials(current, fetcher, require_client_authentication=require_client)
 
 
 def channel_credentials(
