@@ -84,18 +84,28 @@ async def test_a_certificate_of_another_authority_does_not_connect(cluster: Worl
             await api.pods.list()
 
 
-async def test_a_node_writes_only_what_is_its_own(cluster: World) -> None:
+async def test_a_node_reads_and_writes_only_what_is_its_own(cluster: World) -> None:
+    async with connect(cluster.config) as api:
+        other = await api.nodes.get("n2")
+        elsewhere = next(pod for pod in await api.pods.list() if pod.spec.node_name not in ("", "n1"))
     async with impatient(connect_to(socket_context(cluster, "n1"))) as n1:
-        other = await n1.nodes.get("n2")
-        with pytest.raises(errors.Forbidden, match="a node may change only itself"):
-            await n1.nodes.update_status(other)
-        elsewhere = next(pod for pod in await n1.pods.list() if pod.spec.node_name != "n1")
+        assert (await n1.nodes.get("n1")).metadata.name == "n1"
+        name, namespace = elsewhere.metadata.name, elsewhere.metadata.namespace
+        for forbidden in (
+            n1.nodes.get("n2"),
+            n1.nodes.update_status(other),
+            n1.pods.list(),
+            n1.pods.get(name, namespace=namespace),
+            n1.secrets.list(),
+            n1.configmaps.list(namespace=namespace),
+            n1.deployments.list(),
+        ):
+            with pytest.raises(errors.Forbidden):
+                await forbidden
         with pytest.raises(errors.Forbidden, match="not bound to this node"):
             await n1.pods.update_status(elsewhere)
         with pytest.raises(errors.Forbidden, match="not bound to this node"):
-            await n1.pods.delete(elsewhere.metadata.name, namespace=elsewhere.metadata.namespace)
-        with pytest.raises(errors.Forbidden):
-            await n1.deployments.list()
+            await n1.pods.delete(name, namespace=namespace)
 
 
 async def test_the_scheduler_may_bind_and_not_create(cluster: World) -> None:
