@@ -94,7 +94,7 @@ class Store:
             journal=recovery.journal,
             courier=self.courier,
             make_engine=make_engine,
-            disk=DiskThread(asyncio.get_running_loop()),
+            disk=DiskThread(asyncio.get_running_loop(), time.monotonic),
             timing=timing,
             clock=time.monotonic,
             first_batch=random.getrandbits(30) << 32,
