@@ -35,9 +35,13 @@ class Cluster:
     async def agree(self, _request: JudgeRequest) -> JudgeResponse:
         return JudgeResponse()
 
-    async def answer(self, request: JudgeRequest, _context: Any) -> JudgeResponse:
+    async def answer(self, request: JudgeRequest, context: Any) -> JudgeResponse:
         self.asked.append(request)
-        return await self.judge(request)
+        try:
+            return await self.judge(request)
+        except RuntimeError as error:
+            await context.abort(grpc.StatusCode.INTERNAL, str(error))
+            raise AssertionError("abort raises") from error
 
 
 async def cluster_with(folder: Path, **extender: Any) -> AsyncIterator[Cluster]:
@@ -90,7 +94,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
 @pytest.fixture
 async def lenient(tmp_path: Path) -> AsyncIterator[Cluster]:
     async for made in cluster_with(
-        tmp_path, ignorable=True, timeoutSeconds=1, managedResources=["example.com/special"]
+        tmp_path, ignorable=True, timeoutSeconds=3, managedResources=["example.com/special"]
     ):
         yield made
 
