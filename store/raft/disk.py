@@ -12,7 +12,7 @@ from collections.abc import Callable
 from queue import SimpleQueue
 from typing import Protocol
 
-# A sync is quick when it takes no longer than the way to a thread and back, in seconds, on a machine that has much to do.
+# A sync of this many seconds takes about as long as the way to a thread and back on a busy machine.
 QUICK_S = 0.0005
 QUICK_IN_A_ROW = 8
 

@@ -22,7 +22,8 @@ class MessageTooLarge(Exception):
     """
 
     def __init__(self, size: int, limit: int) -> None:
-        super().__init__(f"a message of {size} bytes is larger than the limit of {limit}")
+        # The words are those of gRPC's other servers, which clients know.
+        super().__init__(f"received message larger than max ({size} vs. {limit})")
         self.size = size
         self.limit = limit
 
