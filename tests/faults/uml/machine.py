@@ -110,11 +110,15 @@ class Machine:
         self._printer.stdin.close()
 
     def cut_power(self) -> None:
-        """Everything that was not on the disk is gone. Returns when the machine is off."""
+        """Everything that was not on the disk is gone."""
+        if self._process is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+
+    def wait_until_off(self) -> None:
+        """Returns when the machine is off, after its power was cut or its program has ended."""
         if self._process is None or self._printer is None:
             return
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.wait(10)
         self._printer.wait(10)
         eventually_sync(self._is_gone)

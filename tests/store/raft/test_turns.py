@@ -197,6 +197,19 @@ async def test_a_vote_leaves_when_the_disk_has_it(bench: Bench) -> None:
     await eventually(lambda: bench.said("vote"))
 
 
+async def test_a_candidate_asks_for_votes_when_the_disk_has_its_own(bench: Bench) -> None:
+    bench.engine.stand_for_election()
+    bench.member.wake()
+    await eventually(lambda: bench.said("would_you_vote"))
+    bench.disk.holds = True
+    bench.deliver(FRIEND, 0, would_vote=Vote(term=1))
+    await turns()
+    assert bench.disk.held and bench.said("vote_request") == []
+    bench.disk.holds = False
+    bench.disk.release()
+    await eventually(lambda: bench.said("vote_request"))
+
+
 async def test_a_write_leaves_at_once_while_the_disk_is_at_work(bench: Bench) -> None:
     """It waits for no timer, and the others store it while this member does."""
     await bench.lead()
