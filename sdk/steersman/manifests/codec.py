@@ -290,9 +290,22 @@ class _Decoder:
             except (TypeError, ValueError):
                 self.fail(path, "expected a value that JSON can hold")
         elif isinstance(value, Mapping):
-            self.message(message, value, path)
+            self.message(message, self._without_type(message, value, path), path)
         else:
             self.fail(path, f"expected a mapping, got {describe(value)}")
+
+    def _without_type(self, message: Message, data: Mapping[Any, Any], path: Path) -> Mapping[Any, Any]:
+        """The data of an object inside another, which may say its own kind, as templates of claims do."""
+        if "kind" not in data and "apiVersion" not in data:
+            return data
+        try:
+            kind = kinds.of(message)
+        except kinds.UnknownKindError:
+            return data
+        for name, wanted in (("apiVersion", kind.api_version), ("kind", kind.kind)):
+            if data.get(name) not in (None, "", wanted):
+                self.fail((*path, name), f"expected {wanted!r}, got {describe(data[name])}")
+        return {name: value for name, value in data.items() if name not in ("apiVersion", "kind")}
 
     def scalar(self, field: FieldDescriptor, value: Any, path: Path) -> Any:
         kind = field.cpp_type

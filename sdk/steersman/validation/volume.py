@@ -58,8 +58,8 @@ def spec(field: str, wanted: Any) -> list[FieldViolation]:
     found += _source(field, source)
     policy, here = wanted.persistent_volume_reclaim_policy, f"{field}.persistentVolumeReclaimPolicy"
     found += one_of(here, policy, RECLAIM_POLICIES)
-    root = PurePosixPath("/")
-    if policy == "Recycle" and source.HasField("host_path") and PurePosixPath(source.host_path.path) == root:
+    whole_node = source.HasField("host_path") and not PurePosixPath(source.host_path.path).parts[1:]
+    if policy == "Recycle" and whole_node:
         found += violation(here, "may not be Recycle for the node's whole file system")
     if wanted.HasField("volume_mode"):
         found += one_of(f"{field}.volumeMode", wanted.volume_mode, claim.VOLUME_MODES)

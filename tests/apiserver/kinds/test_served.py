@@ -1,0 +1,95 @@
+"""Every kind on a running apiserver: created from its manifest, read, changed, applied and deleted by a client."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from steersman import errors, kinds
+from steersman.client import Api
+from steersman.manifests import codec
+from steersman.meta.v1 import MERGE_PATCH
+
+from tests import manifests
+from tests.manifests.loss import lost
+
+# Kinds that another part of the apiserver acts on when they are written, each with tests of its own.
+ELSEWHERE = {"CertificateSigningRequest"}
+EVERY = [each for each in manifests.documents() if each["kind"] not in ELSEWHERE]
+
+
+def made_of(document: dict[str, Any]) -> Any:
+    obj: Any = codec.decode_object(document)
+    if kinds.of(obj).namespaced and not obj.metadata.namespace:
+        obj.metadata.namespace = "default"
+    return obj
+
+
+@pytest.mark.parametrize("document", EVERY, ids=manifests.label)
+async def test_from_its_manifest_to_its_end(api: Api, document: dict[str, Any]) -> None:
+    wanted = made_of(document)
+    kind = kinds.of(wanted)
+    client: Any = api.resource(kind)
+    where = {"namespace": wanted.metadata.namespace} if kind.namespaced else {}
+    name = wanted.metadata.name
+    made = await client.create(wanted)
+    assert await client.get(name, **where) == made
+    # What was written is there; the apiserver only added to it.
+    changed = [each for each in lost(codec.encode(wanted), codec.encode(made)) if ": None became" not in each]
+    assert changed == []
+    again = await client.update(made)
+    assert again == made, "an update with what is there changes nothing"
+    patched = await client.patch(name, b'{"metadata": {"labels": {"seen": "yes"}}}', type=MERGE_PATCH, **where)
+    assert patched.metadata.labels["seen"] == "yes"
+    fields: Any = kind.message()
+    fields.metadata.name, fields.metadata.namespace = name, wanted.metadata.namespace
+    fields.metadata.annotations["applied"] = "yes"
+    applied = await client.apply(fields, field_manager="test")
+    assert applied.metadata.annotations["applied"] == "yes"
+    assert await client.apply(fields, field_manager="test") == applied
+    assert applied.metadata.generation == made.metadata.generation, "metadata is no part of the wish"
+    with pytest.raises(errors.AlreadyExists):
+        await client.create(wanted)
+    await client.delete(name, **where)
+
+
+@pytest.mark.parametrize("kind", [kind for kind in kinds.every() if kind.has_status], ids=str)
+async def test_a_new_object_has_no_status_of_its_own_making(api: Api, kind: kinds.Kind) -> None:
+    if kind.kind in ELSEWHERE | {"Node"}:
+        pytest.skip("registers with its status")
+    wanted = made_of(manifests.of(kind.api_version, kind.kind))
+    field = next((each for each in wanted.status.DESCRIPTOR.fields if each.name == "conditions"), None)
+    if field is None:
+        pytest.skip("its status has no conditions")
+    wanted.status.conditions.add(type="Made", status="True")
+    made: Any = await api.resource(kind).create(wanted)
+    assert [each for each in made.status.conditions if each.type == "Made"] == []
+
+
+async def test_a_workload_counts_its_generations(api: Api) -> None:
+    made: Any = await api.statefulsets.create(made_of(manifests.of("apps/v1", "StatefulSet")))
+    made.status.ready_replicas = 3
+    made = await api.statefulsets.update_status(made)
+    assert (made.metadata.generation, made.status.ready_replicas) == (1, 3)
+    made.spec.replicas, made.status.ready_replicas = 5, 0
+    made = await api.statefulsets.update(made)
+    assert (made.metadata.generation, made.status.ready_replicas) == (2, 3)
+    with pytest.raises(errors.Invalid, match=r"spec.serviceName: may not change"):
+        made.spec.service_name = "other"
+        await api.statefulsets.update(made)
+
+
+async def test_a_claim_is_a_whole_for_who_applies(api: Api) -> None:
+    """A selector has one owner, so that two managers cannot make one of two halves."""
+    made: Any = made_of(manifests.of("policy/v1", "PodDisruptionBudget"))
+    await api.poddisruptionbudgets.apply(made, field_manager="one")
+    made.spec.selector.match_labels["tier"] = "front"
+    with pytest.raises(errors.Conflict, match=r"spec.selector applied by 'one'"):
+        await api.poddisruptionbudgets.apply(made, field_manager="two")
+
+
+async def test_a_patch_replaces_a_selector_of_a_budget(api: Api) -> None:
+    await api.poddisruptionbudgets.create(made_of(manifests.of("policy/v1", "PodDisruptionBudget")))
+    patch = b'{"spec": {"selector": {"matchLabels": {"tier": "front"}}}}'
+    patched: Any = await api.poddisruptionbudgets.patch("web", patch)
+    assert dict(patched.spec.selector.match_labels) == {"tier": "front"}
