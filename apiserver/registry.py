@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
+from steersman import kinds
 from steersman.clock import Clock, to_timestamp
 from steersman.errors import FieldViolation
 from steersman.kinds import Kind
@@ -24,6 +25,7 @@ from apiserver.allocation import Allocator
 from apiserver.apply.merge import FieldsConflict, apply_fields, record_update
 from apiserver.authn import User
 from apiserver.storage.port import Claim, KeyChanged, KeyExists, Page, Storage, Stored
+from apiserver.storage.viewed import ViewedStorage
 from apiserver.strategy import Strategy
 from apiserver.watchcache.cache import Cache, selectable
 from apiserver.watchcache.watcher import Entry
@@ -93,8 +95,14 @@ class Registry:
         self.kind = kind
         self.strategy = strategy
         self._around = around
-        self.prefix = f"{ROOT}{kind.qualified_plural}/"
-        self.cache = Cache(around.storage, self.prefix, entry_of=self._entry_of, indexed=strategy.indexed)
+        self._storage = around.storage
+        stored_as = kind
+        if strategy.view is not None:
+            # Objects of another kind, seen as this one.
+            stored_as = kinds.of(strategy.view.stored)
+            self._storage = ViewedStorage(around.storage, strategy.view.shown_of, strategy.view.stored_of)
+        self.prefix = f"{ROOT}{stored_as.qualified_plural}/"
+        self.cache = Cache(self._storage, self.prefix, entry_of=self._entry_of, indexed=strategy.indexed)
         self.field_paths: dict[str, Callable[[Any], str]] = {
             "metadata.name": lambda obj: str(obj.metadata.name),
             "metadata.namespace": lambda obj: str(obj.metadata.namespace),
@@ -135,7 +143,7 @@ class Registry:
             ObjectNotFound: there is none.
         """
         self._check_place(namespace, name)
-        stored = await self._around.storage.get(self.key(namespace, name))
+        stored = await self._storage.get(self.key(namespace, name))
         if stored is None:
             raise errors.ObjectNotFound(self.resource, name, namespace)
         return stored
@@ -152,7 +160,7 @@ class Registry:
             Compacted: the revision is gone.
         """
         prefix = f"{self.prefix}{namespace}/" if namespace and self.kind.namespaced else self.prefix
-        return await self._around.storage.list(prefix, after=after, limit=limit, revision=revision)
+        return await self._storage.list(prefix, after=after, limit=limit, revision=revision)
 
     def _check_place(self, namespace: str, name: str) -> None:
         if not name:
@@ -224,11 +232,11 @@ class Registry:
         metadata = obj.metadata
         claims = await self._around.allocator.assign(obj, self.strategy.claims(obj, None), self._owner(obj))
         if options.dry_run:
-            if await self._around.storage.get(self.key(metadata.namespace, metadata.name)) is not None:
+            if await self._storage.get(self.key(metadata.namespace, metadata.name)) is not None:
                 raise errors.ObjectExists(self.resource, metadata.name, metadata.namespace)
             return Written(obj, 0, warnings)
         key = self.key(metadata.namespace, metadata.name)
-        revision = await self._around.storage.create(key, self._encode(obj), claims=claims)
+        revision = await self._storage.create(key, self._encode(obj), claims=claims)
         log.debug("created", resource=self.resource, name=metadata.name, user=user.name, revision=revision)
         return Written(obj, revision, warnings)
 
@@ -445,7 +453,7 @@ class Registry:
         if options.dry_run:
             return Written(new, stored.revision, warnings)
         try:
-            revision = await self._around.storage.update(
+            revision = await self._storage.update(
                 stored.key,
                 self._encode(new),
                 revision=stored.revision,
@@ -516,7 +524,7 @@ class Registry:
                     return removed
                 if marked == obj or write_options.dry_run:
                     return Written(marked, stored.revision)
-                revision = await self._around.storage.update(stored.key, self._encode(marked), revision=stored.revision)
+                revision = await self._storage.update(stored.key, self._encode(marked), revision=stored.revision)
                 return Written(marked, revision)
             except KeyChanged as error:
                 stored = error.current
@@ -581,7 +589,7 @@ class Registry:
         if options.dry_run:
             return Written(obj, stored.revision, warnings)
         try:
-            revision = await self._around.storage.delete(
+            revision = await self._storage.delete(
                 stored.key, revision=stored.revision, releases=self._released(obj, None)
             )
         except KeyChanged as error:

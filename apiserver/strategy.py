@@ -42,6 +42,21 @@ class Wanted:
     put: Callable[[Any, str], None]
 
 
+@dataclass(frozen=True)
+class View:
+    """How objects that are stored as another kind are seen, so that both show the same objects.
+
+    Attributes:
+        stored: message class of the kind that is stored.
+        shown_of: the bytes of an object of this kind out of the bytes of what is stored.
+        stored_of: and back.
+    """
+
+    stored: type[Any]
+    shown_of: Callable[[bytes], bytes]
+    stored_of: Callable[[bytes], bytes]
+
+
 class Strategy:
     """Rules of one kind; objects are messages of that kind."""
 
@@ -53,6 +68,9 @@ class Strategy:
 
     registers_with_status: ClassVar[bool] = False
     """Whether objects may be created with their status, as nodes are."""
+
+    view: ClassVar[View | None] = None
+    """Where the objects come from, when they are those of another kind."""
 
     indexed: ClassVar[tuple[str, ...]] = ()
     """Fields by which watchers are found: those of which many watchers each want one value."""

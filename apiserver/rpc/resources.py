@@ -16,7 +16,6 @@ from steersman.meta.v1.requests_pb2 import (
     GetRequest,
     ListRequest,
     PatchRequest,
-    ScaleRequest,
     WatchRequest,
 )
 
@@ -27,6 +26,7 @@ from apiserver.patch import patches
 from apiserver.registry import SPEC, STATUS_ONLY, Registry, Written
 from apiserver.rpc.continuation import Continuation, decode, encode
 from apiserver.rpc.guard import Guard
+from apiserver.rpc.scale import ScaleHandlers
 from apiserver.storage.port import Compacted, Stored
 from apiserver.watchcache import frames
 from apiserver.watchcache.cache import messages
@@ -67,9 +67,6 @@ class ResourceHandlers:
         }
         if self._registry.kind.has_status:
             verbs["UpdateStatus"] = (write, self.update_status)
-        spec = self._registry.kind.message.DESCRIPTOR.fields_by_name.get("spec")
-        if spec is not None and spec.message_type is not None and "replicas" in spec.message_type.fields_by_name:
-            verbs["Scale"] = (ScaleRequest, self.scale)
         resource = self._registry.resource
         methods: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         for name, (request, call) in verbs.items():
@@ -220,18 +217,6 @@ class ResourceHandlers:
         written.warnings[:0] = warnings
         return self._answer(written, context)
 
-    async def scale(self, user: User, request: ScaleRequest, context: Any) -> bytes:
-        """Scale."""
-        if request.replicas < 0:
-            raise errors.BadRequest("replicas", f"{request.replicas} is negative")
-
-        async def change(old: Any) -> Any:
-            old.spec.replicas = request.replicas
-            return old
-
-        written = await self._registry.modify(user, request.namespace, request.name, change, request.options)
-        return self._answer(written, context)
-
     async def delete(self, user: User, request: DeleteRequest, context: Any) -> bytes:
         """Delete."""
         written = await self._registry.delete(user, request.namespace, request.name, request.options)
@@ -279,7 +264,11 @@ def handlers(
     return [
         grpc.method_handlers_generic_handler(
             registry.kind.service,
-            {**ResourceHandlers(registry, guard).methods(), **extra.get(registry.kind.service, {})},
+            {
+                **ResourceHandlers(registry, guard).methods(),
+                **(ScaleHandlers(registry, guard).methods() if ScaleHandlers.fits(registry) else {}),
+                **extra.get(registry.kind.service, {}),
+            },
         )
         for registry in registries
     ]

@@ -25,6 +25,7 @@ from google.protobuf.message import Message
 
 from steersman import config, errors, kinds
 from steersman._api_attributes import ApiAttributes
+from steersman.autoscaling.v1.scale_pb2 import Scale, ScaleWriteRequest
 from steersman.config import Context
 from steersman.core.v1.pod_pb2 import (
     Pod,
@@ -76,7 +77,8 @@ CHANNEL_OPTIONS: list[tuple[str, Any]] = [
     ("grpc.http2.max_pings_without_data", 0),
     # A component that was killed is back in about a second: look for it often.
     ("grpc.initial_reconnect_backoff_ms", 100),
-    ("grpc.min_reconnect_backoff_ms", 100),
+    # How long an attempt to connect may take at least: a handshake on a busy machine is no failure.
+    ("grpc.min_reconnect_backoff_ms", 1_000),
     ("grpc.max_reconnect_backoff_ms", 1_000),
     ("grpc.enable_retries", 0),
 ]
@@ -323,6 +325,25 @@ class ResourceClient(Generic[M]):
         """
         request = ScaleRequest(namespace=self._namespace(namespace), name=name, replicas=replicas)
         return cast(M, await self._call("Scale", request, self.kind.message, idempotent=True))
+
+    async def get_scale(self, name: str, *, namespace: str = "") -> Scale:
+        """How many replicas the object wants and has.
+
+        Raises:
+            NotFound: there is no such object.
+            Unsupported: the kind has no replicas.
+        """
+        request = GetRequest(namespace=self._namespace(namespace), name=name)
+        return cast(Scale, await self._call("GetScale", request, Scale, idempotent=True))
+
+    async def update_scale(self, scale: Scale, *, field_manager: str = "", dry_run: bool = False) -> Scale:
+        """Sets how many replicas the object wants: the one, and at the version, that the metadata says.
+
+        Raises:
+            Conflict: it is another object, or another version of it.
+        """
+        options = WriteOptions(field_manager=field_manager, dry_run=dry_run)
+        return cast(Scale, await self._call("UpdateScale", ScaleWriteRequest(object=scale, options=options), Scale))
 
     def _namespace(self, namespace: str) -> str:
         return (namespace or self._api.namespace) if self.kind.namespaced else ""

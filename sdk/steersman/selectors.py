@@ -61,6 +61,19 @@ class Requirement:
             return False
         return number > bound if self.operator == GREATER else number < bound
 
+    def __str__(self) -> str:
+        values = ",".join(sorted(self.values))
+        match self.operator:
+            case "In":
+                return f"{self.key}={values}" if len(self.values) == 1 else f"{self.key} in ({values})"
+            case "NotIn":
+                return f"{self.key} notin ({values})"
+            case "Exists":
+                return self.key
+            case "DoesNotExist":
+                return f"!{self.key}"
+        return f"{self.key}{'>' if self.operator == GREATER else '<'}{values}"
+
 
 @dataclass(frozen=True)
 class Selector:
@@ -71,6 +84,10 @@ class Selector:
     def matches(self, labels: Mapping[str, str]) -> bool:
         """Whether labels satisfy all requirements."""
         return all(requirement.matches(labels) for requirement in self.requirements)
+
+    def __str__(self) -> str:
+        """The text that `parse` makes this selector of."""
+        return ",".join(map(str, sorted(self.requirements, key=lambda each: (each.key, each.operator))))
 
     def exact(self, key: str) -> str | None:
         """The one value that a key must have, when the selector says so."""
