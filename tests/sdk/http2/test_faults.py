@@ -6,7 +6,7 @@ import asyncio
 import gzip
 
 import pytest
-from steersman.service.http2 import connection, frames
+from steersman.service.http2 import frames, wire
 from steersman.service.http2.frames import ErrorCode, frame
 
 from tests.sdk.http2.conftest import RawClient, Served
@@ -229,7 +229,7 @@ async def test_calls_opened_and_given_up_at_once_leave_nothing(served: Served, r
 
 
 async def test_a_client_that_reads_nothing_is_hung_up_on(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "UNREAD_BYTES_MAX", 256 * 1024)
+    monkeypatch.setattr(wire, "UNREAD_BYTES_MAX", 256 * 1024)
     client = await RawClient.connect(served.port)
     with pytest.raises(ConnectionError):
         async with asyncio.timeout(20):
@@ -241,8 +241,8 @@ async def test_a_client_that_reads_nothing_is_hung_up_on(served: Served, monkeyp
 
 
 async def test_a_silent_client_is_asked_and_then_hung_up_on(served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "KEEPALIVE_S", 0.05)
-    monkeypatch.setattr(connection, "KEEPALIVE_TIMEOUT_S", 0.05)
+    monkeypatch.setattr(wire, "KEEPALIVE_S", 0.05)
+    monkeypatch.setattr(wire, "KEEPALIVE_TIMEOUT_S", 0.05)
     client = await RawClient.connect(served.port)
     _, _, _, payload = await client.until(frames.PING)
     client.send(frame(frames.PING, frames.FLAG_ACK, 0, payload))

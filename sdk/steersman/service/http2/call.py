@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import collections
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -12,16 +11,12 @@ import grpc
 from steersman.service.http2 import fields, frames, messages
 from steersman.service.http2.fields import Head, Metadata
 from steersman.service.http2.frames import ErrorCode, StreamFault
-from steersman.service.http2.messages import MessageBroken, MessageReader, MessageTooLarge
+from steersman.service.http2.inbox import Inbox
+from steersman.service.http2.messages import MessageBroken, MessageTooLarge
 
 if TYPE_CHECKING:
     from steersman.service.http2.connection import Connection
     from steersman.service.http2.methods import Method
-
-# Request messages that wait for a handler may have this much; then the client has to wait too.
-QUEUE_BYTES = 1024 * 1024
-# A stream's window is opened again when this much of it is used.
-GRANT_BYTES = 256 * 1024
 
 _LAST = frames.FLAG_END_HEADERS | frames.FLAG_END_STREAM
 _OK = int(grpc.StatusCode.OK.value[0])
@@ -30,7 +25,7 @@ _OK = int(grpc.StatusCode.OK.value[0])
 class Call(grpc.aio.ServicerContext[Any, Any]):
     """One call. Handlers get it as their context.
 
-    It ends once: with a status (`finish`), or by the client's giving it up (`abandon`), which cancels the handler.
+    It ends once: with a status (`finish`), or by the client's giving it up (`lost`), which cancels the handler.
     """
 
     __slots__ = (
@@ -40,20 +35,16 @@ class Call(grpc.aio.ServicerContext[Any, Any]):
         "_connection",
         "_deadline",
         "_details",
-        "_granted",
-        "_incoming",
+        "_inbox",
         "_initial",
         "_method",
-        "_queued",
-        "_reader",
-        "_refusal",
         "_started",
         "_timer",
         "_trailing",
-        "_waiter",
         "ended",
         "head",
         "remote_ended",
+        "sending",
         "stream",
         "task",
         "window",
@@ -72,18 +63,14 @@ class Call(grpc.aio.ServicerContext[Any, Any]):
         self.window = connection.stream_window
         self.remote_ended = False
         self.ended = False
+        self.sending = False
         self._connection = connection
         self._method: Method | None = None
         self.task: asyncio.Task[None] | None = None
-        self._reader: MessageReader | None = None
-        self._incoming: collections.deque[bytes] = collections.deque()
-        self._queued = 0
+        self._inbox = Inbox(connection, stream, head.encoding, connection.limits.message_bytes)
         self._body = 0
-        self._granted = 0
-        self._waiter: asyncio.Future[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._deadline: float | None = None
-        self._refusal: tuple[int, str] | None = None
         self._started = False
         self._initial: Metadata = ()
         self._trailing: Metadata = ()
@@ -127,35 +114,21 @@ class Call(grpc.aio.ServicerContext[Any, Any]):
             if ended:
                 self.task = self._connection.loop.create_task(self._refuse())
             return
-        if data:
-            try:
-                if self._reader is None:
-                    self._reader = MessageReader(self.head.encoding, self._connection.limits.message_bytes)
-                for message in self._reader.feed(data):
-                    self._incoming.append(message)
-                    self._queued += len(message)
-            except MessageTooLarge as error:
-                self.finish(grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], str(error))
-                return
-            except MessageBroken:
-                self.finish(grpc.StatusCode.INTERNAL.value[0], "a request message cannot be read")
-                return
-        if not ended and size:
-            self._granted += size
-            self._grant()
-        if self._waiter is not None and (self._incoming or ended):
-            if not self._waiter.done():
-                self._waiter.set_result(None)
-        elif ended and self.task is None:
-            self._run_unary()
-
-    def _grant(self) -> None:
-        if self._granted >= GRANT_BYTES and self._queued <= QUEUE_BYTES and not self.remote_ended:
-            self._connection.push(frames.window_update(self.stream, self._granted))
-            self._granted = 0
+        try:
+            self._inbox.feed(data, size)
+        except MessageTooLarge as error:
+            self.finish(grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], str(error))
+            return
+        except MessageBroken:
+            self.finish(grpc.StatusCode.INTERNAL.value[0], "a request message cannot be read")
+            return
+        if ended:
+            self._inbox.close()
+            if self.task is None:
+                self._run_unary()
 
     def _run_unary(self) -> None:
-        if len(self._incoming) != 1 or (self._reader is not None and not self._reader.is_between):
+        if self._inbox.only() is None:
             self.finish(grpc.StatusCode.INTERNAL.value[0], "the call needs exactly one request message")
             return
         self._run()
@@ -168,7 +141,7 @@ class Call(grpc.aio.ServicerContext[Any, Any]):
         self.finish(grpc.StatusCode.DEADLINE_EXCEEDED.value[0], "Deadline Exceeded")
         self._cancel()
 
-    def abandon(self) -> None:
+    def lost(self, _reason: str, _code: int | None = None) -> None:
         """The client is gone, or wants no answer any more."""
         if not self.ended:
             self.ended = True
@@ -186,28 +159,16 @@ class Call(grpc.aio.ServicerContext[Any, Any]):
 
     # -- to the client -----------------------------------------------------------------------------------------
 
-    def first_request(self) -> bytes:
+    def only_request(self) -> bytes:
         """The request of a call that has just one."""
-        return self._incoming.popleft()
+        request = self._inbox.only()
+        assert request is not None
+        return request
 
     async def requests(self) -> AsyncIterator[bytes]:
         """The requests of a call, until the client has sent its last."""
-        while (request := await self._next()) is not None:
+        while (request := await self._inbox.next()) is not None:
             yield request
-
-    async def _next(self) -> bytes | None:
-        while not self._incoming:
-            if self.remote_ended:
-                return None
-            self._waiter = self._connection.loop.create_future()
-            try:
-                await self._waiter
-            finally:
-                self._waiter = None
-        message = self._incoming.popleft()
-        self._queued -= len(message)
-        self._grant()
-        return message
 
     def _opening(self) -> bytes:
         """The frame that begins the answer, if that has not been sent."""
@@ -221,46 +182,29 @@ class Call(grpc.aio.ServicerContext[Any, Any]):
 
     def answer(self, response: bytes) -> bool:
         """Sends the only response and ends the call; False when there is no room to do it at once."""
-        connection = self._connection
-        size = len(response) + messages.PREFIX_BYTES
-        room = min(self.window, connection.window, connection.frame_bytes)
-        if size > room or connection.paused or self.ended:
-            return self.ended
-        self.window -= size
-        connection.window -= size
-        connection.push(
-            self._opening() + frames.frame(frames.DATA, 0, self.stream, messages.pack(response)) + self._closing()
-        )
+        if self.ended:
+            return True
+        if not self._connection.send_now(self, len(response) + messages.PREFIX_BYTES):
+            return False
+        data = frames.frame(frames.DATA, 0, self.stream, messages.pack(response))
+        self._connection.push(self._opening() + data + self._closing())
         self._end()
         return True
 
     async def send(self, response: bytes) -> None:
         """Sends a response when there is room for it. Returns at once when the call has ended."""
-        await self._send(messages.pack(response))
-
-    async def _send(self, data: bytes) -> None:
-        connection = self._connection
-        place, size = 0, len(data)
-        while place < size:
-            if self.ended:
-                return
-            room = min(self.window, connection.window, connection.frame_bytes)
-            if room <= 0 or connection.paused:
-                await connection.room()
-                continue
-            part = data[place : place + room] if place or room < size else data
-            place += len(part)
-            self.window -= len(part)
-            connection.window -= len(part)
-            connection.push(self._opening() + frames.frame(frames.DATA, 0, self.stream, part))
+        if self.ended:
+            return
+        if not self._started:
+            self._connection.push(self._opening())
+        await self._connection.send(self.stream, self, messages.pack(response))
 
     async def _refuse(self) -> None:
         """Answers what is not gRPC as HTTP does."""
         self._started = True
         self._connection.push(frames.frame(frames.HEADERS, frames.FLAG_END_HEADERS, self.stream, fields.NOT_GRPC))
-        await self._send(b"This server speaks gRPC.\n")
+        await self._connection.send(self.stream, self, b"This server speaks gRPC.\n", last=True)
         if not self.ended:
-            self._connection.push(frames.frame(frames.DATA, frames.FLAG_END_STREAM, self.stream))
             self._end()
 
     @property
@@ -302,7 +246,7 @@ class Call(grpc.aio.ServicerContext[Any, Any]):
         if not self.remote_ended:
             # The answer is complete: what the client still wanted to send is not needed.
             self._connection.push(frames.reset(self.stream, ErrorCode.NO_ERROR))
-        self._connection.finished(self)
+        self._connection.calls.pop(self.stream, None)
         self._clean_up()
 
     def _clean_up(self) -> None:
@@ -310,15 +254,13 @@ class Call(grpc.aio.ServicerContext[Any, Any]):
             self._timer.cancel()
         for callback in self._callbacks:
             callback(self)
-        if self._waiter is not None and not self._waiter.done():
-            self.remote_ended = True
-            self._waiter.set_result(None)
+        self._inbox.close()
 
     # -- what handlers use -------------------------------------------------------------------------------------
 
     async def read(self) -> Any:
         """The next request; `grpc.aio.EOF` behind the last."""
-        message = await self._next()
+        message = await self._inbox.next()
         if message is None:
             return grpc.aio.EOF
         assert self._method is not None

@@ -74,7 +74,7 @@ class Method:
             call.finish(_INTERNAL, "the server failed; its log says more")
 
     async def _run(self, call: Call) -> None:
-        request = self._requests(call) if self.takes_stream else self.decode(call.first_request())
+        request = self._requests(call) if self.takes_stream else self.decode(call.only_request())
         made = self._behaviour(request, call)
         if not self._answers_stream:
             response = self.encode(await made)
