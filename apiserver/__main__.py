@@ -9,6 +9,8 @@ from pathlib import Path
 from steersman.service import flags, logs
 from steersman.service.run import StartError, run
 
+ISSUER = "https://kubernetes.default.svc.cluster.local"
+
 EXAMPLES = """\
   # one store member and this machine's certificates
   python -m apiserver --etcd-servers https://127.0.0.1:2379 --etcd-cafile ca.crt \\
@@ -77,11 +79,34 @@ def main() -> None:
         metavar="S",
         help="how long pods stay on a node that is not ready or not reachable, unless they say so themselves",
     )
+    tokens = parser.add_argument_group("tokens of service accounts")
+    tokens.add_argument(
+        "--service-account-issuer", default=ISSUER, metavar="URL", help="who signs tokens, in their own words"
+    )
+    tokens.add_argument(
+        "--service-account-signing-key-file",
+        type=Path,
+        metavar="FILE",
+        help="PEM private key (RSA, or ECDSA on P-256 or P-384) that tokens are signed with; without one none are "
+        "issued, and pods get none",
+    )
+    tokens.add_argument(
+        "--service-account-key-file",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="PEM key of tokens that are good; may be given several times, and the key to the signing key always is",
+    )
+    tokens.add_argument(
+        "--api-audiences", default="", metavar="NAME,NAME", help="who this apiserver is, to tokens; empty: the issuer"
+    )
     arguments = parser.parse_args()
     logs.configure("apiserver", level=arguments.log_level, fmt=arguments.log_format)
 
-    from apiserver.bootstrap import Door, Settings, serve
+    from apiserver.bootstrap import Door, Settings, TokenSettings, serve
     from apiserver.strategy import ServiceRange
+    from apiserver.tokens.signing import KeyFileError
 
     tls = flags.serving_tls(arguments)
     if tls is None:
@@ -92,9 +117,10 @@ def main() -> None:
         if not all(given):
             raise SystemExit("error: --etcd-cafile, --etcd-certfile and --etcd-keyfile must be given together")
         store_tls = given
-    doors = [Door(arguments.bind_address)]
+    # Certificates are asked for and not demanded: a client may prove itself by a token, or be told that it must.
+    doors = [Door(arguments.bind_address, require_client=False)]
     if arguments.socket:
-        doors.append(Door(f"unix:{arguments.socket}"))
+        doors.append(Door(f"unix:{arguments.socket}", require_client=False))
     if arguments.token_bind_address:
         doors.append(Door(arguments.token_bind_address, require_client=False))
     if arguments.token_socket:
@@ -115,12 +141,18 @@ def main() -> None:
         advertise_port=port,
         default_toleration_s=arguments.default_not_ready_toleration_seconds,
         compaction_interval_s=arguments.etcd_compaction_interval,
+        tokens=TokenSettings(
+            issuer=arguments.service_account_issuer,
+            signing_key=arguments.service_account_signing_key_file,
+            keys=arguments.service_account_key_file,
+            audiences=[each for each in arguments.api_audiences.split(",") if each],
+        ),
     )
 
     async def start(stop: asyncio.Event) -> None:
         try:
             await serve(settings, arguments.etcd_servers.split(","), store_tls, stop)
-        except ValueError as error:
+        except (ValueError, KeyFileError) as error:
             raise StartError(str(error)) from error
 
     run(start)

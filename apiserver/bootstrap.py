@@ -6,7 +6,7 @@ import asyncio
 import ipaddress
 import random
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,14 +19,14 @@ from steersman.service.server import GrpcServer
 from steersman.service.tls import TLSFiles
 
 from apiserver import bootstrap_access, bootstrap_objects, compaction, default_roles, errors, strategies
-from apiserver.access import Access, NoTokens
+from apiserver.access import Access
 from apiserver.admission.certificates import CertificateRequests
 from apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
 from apiserver.admission.escalation import Escalation
 from apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from apiserver.admission.node_restriction import NodeRestriction
+from apiserver.admission.service_account import ServiceAccounts
 from apiserver.allocation import Allocator
-from apiserver.authn import User
 from apiserver.metrics import Metrics
 from apiserver.registry import Registry, Surroundings
 from apiserver.rpc import resources
@@ -35,13 +35,19 @@ from apiserver.rpc.guard import Guard
 from apiserver.rpc.pods import NodeChannel, PodHandlers
 from apiserver.rpc.reviews import SERVICES as REVIEWS
 from apiserver.rpc.reviews import ReviewHandlers
+from apiserver.rpc.service_accounts import ServiceAccountHandlers
 from apiserver.storage.port import Compacted, Storage
 from apiserver.strategy import ServiceRange
+from apiserver.tokens import signing
+from apiserver.tokens.accounts import ACCOUNTS, AccountTokens
+from apiserver.tokens.authenticator import TokenAuthenticator
+from apiserver.tokens.bootstrap import BootstrapTokens
 
 log = structlog.get_logger(__name__)
 
 _SUFFIX_CHARACTERS = "bcdfghjklmnpqrstvwxz2456789"
 PODS = "steersman.core.v1.Pods"
+DEFAULT_ISSUER = "https://kubernetes.default.svc.cluster.local"
 CERTIFICATES = "steersman.certificates.v1.CertificateSigningRequests"
 
 
@@ -51,6 +57,23 @@ class Door:
 
     address: str
     require_client: bool = True
+
+
+@dataclass(frozen=True)
+class TokenSettings:
+    """What tokens of service accounts are signed and judged with.
+
+    Attributes:
+        issuer: who signs, in the tokens' own words.
+        signing_key: private key, PEM; None: no tokens are issued, and pods get none.
+        keys: keys of tokens that are good, PEM; none: the one to the signing key.
+        audiences: who this apiserver is, to tokens; none: the issuer.
+    """
+
+    issuer: str = DEFAULT_ISSUER
+    signing_key: Path | None = None
+    keys: Sequence[Path] = ()
+    audiences: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -66,6 +89,7 @@ class Settings:
         advertise_port: the port there.
         default_toleration_s: how long pods stay on a node that is not ready or unreachable.
         compaction_interval_s: how long the store keeps history at least; 0: the store is never told to forget.
+        tokens: keys and names for tokens of service accounts.
     """
 
     doors: Sequence[Door]
@@ -76,6 +100,7 @@ class Settings:
     advertise_port: int = 6443
     default_toleration_s: int = 300
     compaction_interval_s: float = 300.0
+    tokens: TokenSettings = field(default_factory=TokenSettings)
 
 
 class Apiserver:
@@ -116,6 +141,8 @@ class Apiserver:
         )
         self.registries = {kind.service: Registry(kind, strategy, around) for kind, strategy in strategies.discover()}
         authorizer = bootstrap_access.authorizer(self.registries)
+        accounts = _account_tokens(settings.tokens, self.registries, clock, around.new_uid)
+        tokens = TokenAuthenticator(accounts, BootstrapTokens(self.registries["steersman.core.v1.Secrets"], clock))
         namespaces = self.registries["steersman.core.v1.Namespaces"]
         around.admission.extend(
             [
@@ -123,6 +150,7 @@ class Apiserver:
                 NodeRestriction(),
                 Escalation(authorizer),
                 CertificateRequests(authorizer),
+                ServiceAccounts(self.registries[ACCOUNTS], mount_tokens=accounts.issues),
                 DefaultTolerationSeconds(settings.default_toleration_s),
             ]
         )
@@ -130,7 +158,7 @@ class Apiserver:
         for registry in self.registries.values():
             metrics.cached.labels(registry.resource).set_function(registry.cache.__len__)
             metrics.watchers.labels(registry.resource).set_function(registry.cache.count_watchers)
-        guard = Guard(metrics, Access(authorizer, NoTokens()))
+        guard = Guard(metrics, Access(authorizer, tokens))
         pods = PodHandlers(
             self.registries[PODS], self.registries["steersman.core.v1.Nodes"], guard, clock, node_channel
         )
@@ -138,9 +166,15 @@ class Apiserver:
         self._server = GrpcServer(
             [
                 *resources.handlers(
-                    self.registries.values(), guard, {PODS: pods.methods(), CERTIFICATES: certificates.methods()}
+                    self.registries.values(),
+                    guard,
+                    {
+                        PODS: pods.methods(),
+                        CERTIFICATES: certificates.methods(),
+                        ACCOUNTS: ServiceAccountHandlers(self.registries, guard, accounts).methods(),
+                    },
                 ),
-                *ReviewHandlers(guard, self._judge).handlers(),
+                *ReviewHandlers(guard, tokens.judge).handlers(),
             ],
             services=[*self.registries, *REVIEWS],
         )
@@ -171,9 +205,6 @@ class Apiserver:
             )
             self._tasks.append(asyncio.create_task(compacting, name="compaction"))
         self._tasks.append(asyncio.create_task(self._become_ready(), name="become ready"))
-
-    async def _judge(self, token: str, audiences: tuple[str, ...]) -> tuple[User, tuple[str, ...]]:
-        raise errors.NotAuthenticated("this server issues no tokens")
 
     async def _become_ready(self) -> None:
         for registry in self.registries.values():
@@ -227,6 +258,24 @@ class Apiserver:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._metrics_server is not None:
             self._metrics_server.stop()
+
+
+def _account_tokens(
+    settings: TokenSettings, registries: Mapping[str, Registry], clock: Clock, new_id: Callable[[], str]
+) -> AccountTokens:
+    """Tokens of service accounts, as the settings say.
+
+    Raises:
+        KeyFileError: a key file cannot be used.
+    """
+    signer = None
+    keys = [signing.read_public(path) for path in settings.keys]
+    if settings.signing_key is not None:
+        key = signing.read_private(settings.signing_key)
+        signer = signing.Signer(key, settings.issuer)
+        keys.append(key.public_key())
+    verifier = signing.Verifier(keys, [settings.issuer])
+    return AccountTokens(registries, signer, verifier, settings.audiences or (settings.issuer,), clock, new_id)
 
 
 def node_channels(tls: TLSFiles | None) -> NodeChannel:

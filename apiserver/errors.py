@@ -93,6 +93,14 @@ class NotAllowed(ApiserverError):
         self.user, self.verb, self.resource, self.why = user, verb, resource, why
 
 
+class Refused(ApiserverError):
+    """A rule of the cluster or of the namespace forbids the object, whoever writes it; `rule` says which."""
+
+    def __init__(self, rule: str, resource: str, name: str, why: str) -> None:
+        super().__init__(f"{resource} {name!r} is forbidden by {rule}: {why}")
+        self.rule, self.resource, self.name, self.why = rule, resource, name, why
+
+
 class NotPossible(ApiserverError):
     """The object or the cluster is in no state for this."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+from pathlib import Path
 
 from steersman.service import flags, logs
 from steersman.service.run import StartError, run
@@ -43,6 +44,20 @@ def main() -> None:
     )
     events = parser.add_argument_group("events")
     events.add_argument("--event-ttl", type=float, default=3600.0, metavar="S", help="how long events are kept")
+    trust = parser.add_argument_group("trust")
+    trust.add_argument(
+        "--root-ca-file",
+        type=Path,
+        metavar="FILE",
+        help="PEM authority of the apiserver's certificate, published to pods of every namespace",
+    )
+    trust.add_argument(
+        "--cluster-signing-cert-file",
+        type=Path,
+        metavar="FILE",
+        help="PEM authority that signs certificates of nodes and clients on request; without it nothing is signed",
+    )
+    trust.add_argument("--cluster-signing-key-file", type=Path, metavar="FILE", help="PEM key of that authority")
     arguments = parser.parse_args()
     logs.configure("controllers", level=arguments.log_level, fmt=arguments.log_format)
 
@@ -50,6 +65,7 @@ def main() -> None:
     from steersman.client import connect
 
     from controllers.bootstrap import Settings, serve
+    from controllers.certificates.controller import Signer
     from controllers.node.controller import Settings as NodeSettings
 
     try:
@@ -61,6 +77,14 @@ def main() -> None:
     tls = flags.serving_tls(arguments)
     if tls is None:
         raise SystemExit("error: --tls-cert-file, --tls-private-key-file and --client-ca-file are required")
+    signing = (arguments.cluster_signing_cert_file, arguments.cluster_signing_key_file)
+    if any(signing) and not all(signing):
+        raise SystemExit("error: --cluster-signing-cert-file and --cluster-signing-key-file must be given together")
+    try:
+        root_ca = arguments.root_ca_file.read_text() if arguments.root_ca_file else ""
+        signer = Signer.read(*signing) if all(signing) else None
+    except (OSError, ValueError) as error:
+        raise SystemExit(f"error: cannot read an authority: {error}") from None
     settings = Settings(
         node=NodeSettings(
             cluster_cidr=arguments.cluster_cidr,
@@ -69,6 +93,8 @@ def main() -> None:
             monitor_grace_s=arguments.node_monitor_grace_period,
         ),
         event_ttl_s=arguments.event_ttl,
+        root_ca=root_ca,
+        signer=signer,
     )
 
     async def start(stop: asyncio.Event) -> None:

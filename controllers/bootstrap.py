@@ -19,6 +19,9 @@ from steersman.service.metrics import MetricsServer
 from steersman.service.server import GrpcServer
 from steersman.service.tls import TLSFiles
 
+from controllers.account.controller import ServiceAccountController
+from controllers.bootstraptokens.controller import TokenCleaner
+from controllers.certificates.controller import CertificateController, Signer
 from controllers.deployment.controller import DeploymentController
 from controllers.endpointslice.controller import EndpointSliceController
 from controllers.eventttl import controller as eventttl
@@ -27,6 +30,7 @@ from controllers.namespace.controller import NamespaceController
 from controllers.node import controller as node
 from controllers.node.controller import NodeController
 from controllers.replicaset.controller import ReplicaSetController
+from controllers.rootca.controller import RootCAPublisher
 
 log = structlog.get_logger(__name__)
 
@@ -38,10 +42,14 @@ class Settings:
     Attributes:
         node: of the node controller.
         event_ttl_s: how long events are kept, seconds.
+        root_ca: authority that pods trust the apiserver by, PEM; empty: it is not published.
+        signer: signs certificates of nodes; None: nobody here does.
     """
 
     node: node.Settings
     event_ttl_s: float = 3600.0
+    root_ca: str = ""
+    signer: Signer | None = None
 
 
 # Kinds that own nothing and are owned by nothing worth following, and change often.
@@ -96,7 +104,20 @@ class Controllers:
             ).controller,
             GarbageCollector(api, collected, clock, metrics).controller,
             NamespaceController(api, informer("v1", "Namespace"), clock, metrics).controller,
+            ServiceAccountController(
+                api, informer("v1", "Namespace"), informer("v1", "ServiceAccount"), clock, metrics
+            ).controller,
+            TokenCleaner(api, informer("v1", "Secret"), clock, metrics).controller,
         ]
+        if settings.root_ca:
+            publisher = RootCAPublisher(
+                api, informer("v1", "Namespace"), informer("v1", "ConfigMap"), settings.root_ca, clock, metrics
+            )
+            self._loops.append(publisher.controller)
+        if settings.signer is not None:
+            requests = informer("certificates.k8s.io/v1", "CertificateSigningRequest")
+            certificates = CertificateController(api, requests, nodes, settings.signer, clock, metrics)
+            self._loops.append(certificates.controller)
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from steersman import config
 from steersman.config import Context
-from steersman.pki import Authority, key_pem, write_identity, write_private
+from steersman.pki import Authority, key_pem, new_key, write_identity, write_private
 
 from lab.layout import APISERVER_PORT, SERVICE_CIDR, Lab
 
@@ -38,6 +38,7 @@ def issue(lab: Lab, now: datetime) -> None:
     identity("scheduler", "system:kube-scheduler", [], ["scheduler", control, *local])
     identity("controllers", "system:kube-controller-manager", [], ["controllers", control, *local])
     identity("admin", ADMIN, [MASTERS], [])
+    write_private(folder / "sa.key", key_pem(new_key()))
     for name in ("scheduler", "controllers"):
         _configure(lab, name)
     for node in lab.nodes:

@@ -116,6 +116,7 @@ def control_programs(lab: Lab, *, node_grace_s: float) -> list[Program]:
         f"--metrics-address={address}:6442",
         f"--advertise-address={address}",
         f"--service-cluster-ip-range={SERVICE_CIDR}",
+        f"--service-account-signing-key-file={lab.pki / 'sa.key'}",
         f"--etcd-servers={client_url}",
         f"--etcd-cafile={ca}",
         f"--etcd-certfile={lab.pki / 'apiserver'}.crt",
@@ -136,6 +137,9 @@ def control_programs(lab: Lab, *, node_grace_s: float) -> list[Program]:
         f"--metrics-address={address}:10252",
         f"--cluster-cidr={CLUSTER_CIDR}",
         f"--node-monitor-grace-period={node_grace_s:g}",
+        f"--root-ca-file={ca}",
+        f"--cluster-signing-cert-file={ca}",
+        f"--cluster-signing-key-file={lab.pki / 'ca.key'}",
         *_tls(lab, "controllers"),
     )
     return [

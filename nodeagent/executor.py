@@ -104,8 +104,7 @@ class Executor:
         return VolumeSources(
             config_map=lambda name: self._objects.config_map(namespace, name),
             secret=lambda name: self._objects.secret(namespace, name),
-            # Tokens are not issued by this apiserver; a projected token is left out of its volume.
-            token=lambda _audience, _seconds: None,
+            token=lambda audience, seconds: self._objects.token(pod.metadata.uid, audience, seconds),
             node=self._facts(pod_ips),
         )
 

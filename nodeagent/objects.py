@@ -1,4 +1,4 @@
-"""ConfigMaps and Secrets that pods of this node refer to: each is watched for as long as a pod needs it."""
+"""What pods of this node refer to: ConfigMaps and Secrets are watched, tokens kept fresh, while a pod needs them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from steersman.core.v1.pod_pb2 import Pod
 from steersman.core.v1.secret_pb2 import Secret
 from steersman.informer import Informer, Key
 
+from nodeagent.pod.errors import PodConfigError
 from nodeagent.pod.volumes_spec import referenced
+from nodeagent.tokens import Tokens
 
 SYNC_TIMEOUT_S = 10.0
 
@@ -36,6 +38,7 @@ class ReferencedObjects:
         self._api = api
         self._clock = clock
         self._on_change = on_change
+        self._tokens = Tokens(api, clock, on_change)
         self._followed: dict[Reference, _Followed] = {}
         self._needs: dict[str, frozenset[Reference]] = {}
 
@@ -47,11 +50,13 @@ class ReferencedObjects:
             {("ConfigMap", namespace, name) for name in config_maps} | {("Secret", namespace, name) for name in secrets}
         )
         self._set(uid, wanted)
+        self._tokens.follow(pod)
 
     def forget(self, uid: str) -> None:
         """Stops following what only this pod needed."""
         self._set(uid, frozenset())
         self._needs.pop(uid, None)
+        self._tokens.forget(uid)
 
     def _set(self, uid: str, wanted: frozenset[Reference]) -> None:
         before = self._needs.get(uid, frozenset())
@@ -92,6 +97,7 @@ class ReferencedObjects:
                     followed = self._followed.get(reference)
                     if followed is not None:
                         await followed.informer.synced()
+                await self._tokens.tried(uid)
         except TimeoutError:
             return False
         return True
@@ -106,12 +112,25 @@ class ReferencedObjects:
         found = self._find(("Secret", namespace, name))
         return found if isinstance(found, Secret) else None
 
+    def token(self, uid: str, audience: str, seconds: int) -> bytes | None:
+        """A token of the pod's service account; None when there is none yet.
+
+        Raises:
+            PodConfigError: the apiserver refuses to give one; it says why.
+        """
+        token = self._tokens.get(uid, audience, seconds)
+        problem = self._tokens.problem(uid)
+        if token is None and problem:
+            raise PodConfigError(f"no token for the pod: {problem}")
+        return token
+
     def _find(self, reference: Reference) -> ConfigMap | Secret | None:
         followed = self._followed.get(reference)
         return followed.informer.get(Key(reference[1], reference[2])) if followed is not None else None
 
     def close(self) -> None:
         """Stops following everything."""
+        self._tokens.close()
         for followed in self._followed.values():
             followed.task.cancel()
         self._followed.clear()

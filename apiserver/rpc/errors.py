@@ -71,6 +71,10 @@ TABLE: dict[type[Exception], tuple[grpc.StatusCode, Callable[[Any], list[Message
         Code.PERMISSION_DENIED,
         lambda e: [_info("FORBIDDEN", user=e.user, verb=e.verb, resource=e.resource)],
     ),
+    errors.Refused: (
+        Code.PERMISSION_DENIED,
+        lambda e: [_info("REFUSED", rule=e.rule, resource=e.resource, name=e.name)],
+    ),
     errors.NotPossible: (Code.FAILED_PRECONDITION, lambda e: [_info("NOT_POSSIBLE")]),
     errors.RangeExhausted: (Code.RESOURCE_EXHAUSTED, lambda e: [_info("RANGE_EXHAUSTED", what=e.what)]),
     errors.StorageUnavailable: (Code.UNAVAILABLE, lambda e: [_info("STORAGE_UNAVAILABLE"), _retry(0.5)]),

@@ -19,8 +19,6 @@ FINISHED = ("Succeeded", "Failed")
 UNUSED = (
     ("resource_claims", "resourceClaims", "dynamic resources are not allocated"),
     ("priority_class_name", "priorityClassName", "priorities are not resolved from classes"),
-    ("service_account_name", "serviceAccountName", "no service account tokens are issued"),
-    ("automount_service_account_token", "automountServiceAccountToken", "no service account tokens are issued"),
     ("host_users", "hostUsers", "no user namespace is made"),
     ("os", "os", "every node runs Linux"),
     ("eviction_responders", "evictionResponders", "nobody is asked about evictions"),
@@ -77,9 +75,6 @@ class PodStrategy(Strategy):
             for field, _ in volume.volume_source.ListFields():
                 if field.name not in SUPPORTED_VOLUMES:
                     found.append(f"spec.volumes[{index}].{field.json_name}: volumes of this kind are not mounted")
-            projections = volume.volume_source.projected.sources
-            if any(source.HasField("service_account_token") for source in projections):
-                found.append(f"spec.volumes[{index}].projected: no service account tokens are issued")
         for index, container in enumerate(obj.spec.containers):
             if container.resize_policy:
                 found.append(f"spec.containers[{index}].resizePolicy: containers are not resized while they run")

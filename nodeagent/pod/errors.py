@@ -47,3 +47,15 @@ class MissingKeyError(PodConfigError):
         self.namespace = namespace
         self.name = name
         self.key = key
+
+
+class MissingTokenError(PodConfigError):
+    """There is no token of the pod's service account yet.
+
+    Attributes:
+        account: name of the account.
+    """
+
+    def __init__(self, account: str) -> None:
+        super().__init__(f"there is no token of service account {account!r} yet")
+        self.account = account

@@ -5,16 +5,24 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 from steersman.core.v1.config_map_pb2 import ConfigMap
 from steersman.core.v1.pod_pb2 import Pod
 from steersman.core.v1.secret_pb2 import Secret
-from steersman.core.v1.volume_pb2 import DownwardAPIVolumeFile, KeyToPath, Volume, VolumeSource
+from steersman.core.v1.volume_pb2 import (
+    DownwardAPIVolumeFile,
+    KeyToPath,
+    ServiceAccountTokenProjection,
+    Volume,
+    VolumeSource,
+)
 
 from nodeagent.pod import fields
-from nodeagent.pod.errors import MissingKeyError, MissingObjectError, PodConfigError
+from nodeagent.pod.errors import MissingKeyError, MissingObjectError, MissingTokenError, PodConfigError
 
 DEFAULT_MODE = 0o644
+TOKEN_SECONDS = 3600
 
 
 @dataclass(frozen=True)
@@ -91,11 +99,12 @@ def files_of(pod: Pod, volume: Volume, sources: VolumeSources) -> dict[str, Payl
             elif part.HasField("downward_api"):
                 files |= _downward(pod, part.downward_api.items, mode, sources)
             elif part.HasField("service_account_token"):
-                wanted = part.service_account_token
-                seconds = wanted.expiration_seconds if wanted.HasField("expiration_seconds") else 3600
-                token = sources.token(wanted.audience, seconds)
-                if token is not None:
-                    files[wanted.path] = Payload(token, 0o600 if mode == DEFAULT_MODE else mode)
+                projection = part.service_account_token
+                wanted = _token_wanted(projection)
+                token = sources.token(wanted.audience, wanted.seconds)
+                if token is None:
+                    raise MissingTokenError(pod.spec.service_account_name)
+                files[projection.path] = Payload(token, mode)
             else:
                 raise PodConfigError(f"volume {volume.name!r} projects a source that this node does not support")
     else:
@@ -159,6 +168,24 @@ def _downward(
             text = fields.resource_field(pod, None, item.resource_field_ref, sources.node)
         files[item.path] = Payload(text.encode(), item.mode if item.HasField("mode") else mode)
     return files
+
+
+class TokenWanted(NamedTuple):
+    """A token that a pod wants: for whom ("": the apiserver), and good for how many seconds."""
+
+    audience: str
+    seconds: int
+
+
+def _token_wanted(projection: ServiceAccountTokenProjection) -> TokenWanted:
+    seconds = projection.expiration_seconds if projection.HasField("expiration_seconds") else TOKEN_SECONDS
+    return TokenWanted(projection.audience, seconds)
+
+
+def tokens_of(pod: Pod) -> frozenset[TokenWanted]:
+    """The tokens that the pod's volumes want."""
+    parts = (part for volume in pod.spec.volumes for part in volume.volume_source.projected.sources)
+    return frozenset(_token_wanted(p.service_account_token) for p in parts if p.HasField("service_account_token"))
 
 
 def referenced(pod: Pod) -> tuple[frozenset[str], frozenset[str]]:

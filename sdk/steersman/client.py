@@ -16,6 +16,7 @@ import asyncio
 import builtins
 import sys
 from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Generic, Self, TypeVar, cast, overload
@@ -62,6 +63,7 @@ from steersman.service.tls import channel_credentials
 __all__ = ["ADDED", "BOOKMARK", "DELETED", "MODIFIED", "Api", "PodClient", "ResourceClient", "WatchEvent", "connect"]
 
 M = TypeVar("M", bound=Message)
+Metadata = tuple[tuple[str, str], ...]
 
 # The apiserver sends a bookmark at least every 10 s; a watch that hears nothing for this long is broken.
 WATCH_SILENCE_MAX_S = 30.0
@@ -446,13 +448,33 @@ class Api(ApiAttributes):
         *,
         namespace: str = "default",
         token: str = "",
+        token_file: Path | None = None,
         on_warning: Callable[[str], None] | None = None,
     ) -> None:
         self.channel = channel
         self.namespace = namespace
-        self.metadata: tuple[tuple[str, str], ...] = (("authorization", f"Bearer {token}"),) if token else ()
+        self._metadata: Metadata = _bearer(token) if token else ()
+        self._token_file = token_file
+        self._token_version = 0
         self._on_warning = on_warning
         self._resources: dict[str, ResourceClient[Any]] = {}
+
+    @property
+    def metadata(self) -> Metadata:
+        """What is sent with every call: the bearer token among it, as its file has it now."""
+        if self._token_file is not None:
+            # A token that is replaced while it is read is one that is still good: the next call has the new one.
+            with suppress(OSError):
+                version = self._token_file.stat().st_mtime_ns
+                if version != self._token_version:
+                    others = tuple(pair for pair in self._metadata if pair[0] != "authorization")
+                    self._metadata = (*_bearer(self._token_file.read_text().strip()), *others)
+                    self._token_version = version
+        return self._metadata
+
+    @metadata.setter
+    def metadata(self, pairs: Metadata) -> None:
+        self._metadata = pairs
 
     @overload
     def resource(self, kind: kinds.Kind) -> ResourceClient[Any]: ...
@@ -526,6 +548,10 @@ def _delete_options(
     return options
 
 
+def _bearer(token: str) -> Metadata:
+    return (("authorization", f"Bearer {token}"),)
+
+
 def open_channel(context: Context) -> grpc.aio.Channel:
     """A channel to a context's server; connects when it is first used."""
     options = list(CHANNEL_OPTIONS)
@@ -555,7 +581,13 @@ def connect(
 
 def connect_to(context: Context, *, on_warning: Callable[[str], None] | None = None) -> Api:
     """A client of the server that a context names."""
-    return Api(open_channel(context), namespace=context.namespace, token=context.token, on_warning=on_warning)
+    return Api(
+        open_channel(context),
+        namespace=context.namespace,
+        token=context.token,
+        token_file=context.token_file,
+        on_warning=on_warning,
+    )
 
 
 def print_warning(text: str) -> None:

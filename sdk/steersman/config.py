@@ -9,8 +9,11 @@
         certificate-authority: /run/steersman/lab/pki/ca.crt
         client-certificate: /run/steersman/lab/pki/admin.crt
         client-key: /run/steersman/lab/pki/admin.key
-        token: ...                                         # instead of a certificate
+        token: ...                                         # instead of a certificate; or token-file: its path
         namespace: default
+
+A program in a pod that has no such file is the pod's service account: its token, the authority and the namespace are
+mounted, and the environment says where the apiserver is.
 
 Each of the three files may be given inline instead, as `certificate-authority-data` and so on (base64 of PEM).
 """
@@ -20,6 +23,7 @@ from __future__ import annotations
 import base64
 import binascii
 import os
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -29,6 +33,8 @@ import yaml
 
 ENVIRONMENT = "STEERCONFIG"
 DEFAULT = Path("~/.steer/config")
+ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+APISERVER_NAME = "kubernetes.default.svc"
 
 
 class ConfigError(Exception):
@@ -59,6 +65,7 @@ class Context:
         certificate: PEM of the client's certificate, or its path; None without one.
         key: PEM of the client's key, or its path; None without one.
         token: bearer token; empty without one.
+        token_file: file with the bearer token, read again as it changes; None without one.
         namespace: namespace when none is named.
     """
 
@@ -71,6 +78,7 @@ class Context:
     key: Path | bytes | None = None
     token: str = ""
     namespace: str = "default"
+    token_file: Path | None = None
 
 
 def default_path() -> Path:
@@ -95,6 +103,10 @@ def load(path: Path | None = None, context: str | None = None) -> Context:
     Raises:
         ConfigError: the file is missing or unreadable, is not such a file, or has no such context.
     """
+    if path is None and context is None and not default_path().exists():
+        inside = in_pod(os.environ, ACCOUNT)
+        if inside is not None:
+            return inside
     path = path or default_path()
     try:
         document = yaml.safe_load(path.read_text())
@@ -123,7 +135,30 @@ def load(path: Path | None = None, context: str | None = None) -> Context:
         certificate=_material(path, entry, "client-certificate"),
         key=_material(path, entry, "client-key"),
         token=str(entry.get("token", "")),
+        token_file=path.parent / str(entry["token-file"]) if entry.get("token-file") else None,
         namespace=str(entry.get("namespace", "default")),
+    )
+
+
+def in_pod(environment: Mapping[str, str], account: Path) -> Context | None:
+    """The context of a program in a pod; None when this is none, or one without a token.
+
+    Args:
+        environment: the program's environment.
+        account: folder that the service account is mounted at.
+    """
+    host, port = environment.get("KUBERNETES_SERVICE_HOST", ""), environment.get("KUBERNETES_SERVICE_PORT", "")
+    token, authority = account / "token", account / "ca.crt"
+    if not host or not port or not token.exists() or not authority.exists():
+        return None
+    namespace = account / "namespace"
+    return Context(
+        name="pod",
+        server=f"[{host}]:{port}" if ":" in host else f"{host}:{port}",
+        server_name=APISERVER_NAME,
+        authority=authority,
+        namespace=namespace.read_text().strip() if namespace.exists() else "default",
+        token_file=token,
     )
 
 
@@ -160,6 +195,8 @@ def save(path: Path, context: Context) -> None:
             entry[f"{name}-data"] = base64.b64encode(value).decode()
     if context.token:
         entry["token"] = context.token
+    if context.token_file is not None:
+        entry["token-file"] = str(context.token_file)
     entry["namespace"] = context.namespace
     document.setdefault("contexts", {})[context.name] = entry
     document["current-context"] = context.name

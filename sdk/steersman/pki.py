@@ -111,6 +111,11 @@ class Authority:
         return builder.sign(self.key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM), key_pem(key)
 
 
+def new_key() -> ec.EllipticCurvePrivateKey:
+    """A new private key."""
+    return ec.generate_private_key(ec.SECP256R1())
+
+
 def key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
     """A private key, unencrypted."""
     return key.private_bytes(

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from steersman.client import Api, connect_to
 from steersman.config import Context
-from steersman.pki import Authority, write_identity
+from steersman.pki import Authority, key_pem, new_key, write_identity
 from steersman.service.tls import TLSFiles
 
-from apiserver.bootstrap import Apiserver, Door, Settings, node_channels
+from apiserver.bootstrap import Apiserver, Door, Settings, TokenSettings, node_channels
 from apiserver.storage.memory import MemoryStorage
 from apiserver.strategy import ServiceRange
 
@@ -55,6 +55,7 @@ def identities(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Authorit
     now = datetime.now(UTC)
     authority = Authority.create("test", now=now)
     (folder / "ca.crt").write_bytes(authority.pem())
+    (folder / "sa.key").write_bytes(key_pem(new_key()))
     hosts = ["localhost", "127.0.0.1"]
     write_identity(folder, "apiserver", authority, "kube-apiserver", groups=["system:masters"], hosts=hosts, now=now)
     return folder, authority
@@ -70,6 +71,7 @@ async def served(identities: tuple[Path, Authority]) -> AsyncIterator[Served]:
         tls=tls,
         ranges=ServiceRange("10.96.0.0/24", 30000, 30005),
         advertise_address="192.0.2.1",
+        tokens=TokenSettings(signing_key=folder / "sa.key"),
     )
     apiserver = Apiserver(settings, storage, node_channel=node_channels(tls))
     made = Served(apiserver, storage, folder, authority)

@@ -1,0 +1,1 @@
+"""Every namespace has a service account named default."""

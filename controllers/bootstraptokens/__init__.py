@@ -1,0 +1,1 @@
+"""Tokens to join with are thrown away when they have expired."""

@@ -1,0 +1,1 @@
+"""Every namespace has a ConfigMap with the authority that pods trust the apiserver by."""
