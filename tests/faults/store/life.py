@@ -36,6 +36,8 @@ KEYS = 3
 CALL_S = 1.0
 # How long a round of troubles lasts: from one that hardly anybody notices to one in which leaders change.
 LASTS_S = (0.1, 0.5, 1.5, 3.0)
+# Answers between two rounds.
+BETWEEN = 100
 REPAIRED_WITHIN_S = 40.0
 
 
@@ -46,9 +48,10 @@ class Life:
         self._chance = random.Random(seed)
         self._wires = wires
         # Few entries stay behind a snapshot, so that who missed some needs one.
-        self._cluster = TestCluster(folder, MEMBERS, ("--snapshot-catchup-entries", "20"), wires.places)
+        self._cluster = TestCluster(folder, MEMBERS, ("--snapshot-catchup-entries", "5"), wires.places)
         self._clocks = {name: WallClock(process) for name, process in self._cluster.members.items()}
         self._history: list[Operation] = []
+        self._answered = 0
         self._acknowledged: dict[int, Write] = {}
         self._over = False
         self._born = time.monotonic()
@@ -67,12 +70,13 @@ class Life:
             client = self._cluster.client(chance.choice(members))
             key = f"k{chance.randrange(KEYS)}"
             if chance.random() < 0.5:
-                await self._write(client, key, f"{number}-{step}")
+                answered = await self._write(client, key, f"{number}-{step}")
             else:
-                await self._read(client, key)
-            await asyncio.sleep(chance.random() * 0.02)
+                answered = await self._read(client, key)
+            self._answered += answered
+            await asyncio.sleep(chance.random() * (0.02 if answered else 0.2))
 
-    async def _write(self, client: Client, key: str, value: str) -> None:
+    async def _write(self, client: Client, key: str, value: str) -> bool:
         begun, ended = time.monotonic(), FOREVER
         with contextlib.suppress(Refused):
             response = await client.put(key.encode(), value.encode(), timeout=CALL_S, patient=False)
@@ -80,14 +84,17 @@ class Life:
             write = Write(response.header.revision, key.encode(), value.encode())
             assert self._acknowledged.setdefault(write.revision, write) == write, "one revision for two writes"
         self._history.append(Operation(key, True, value, begun, ended))
+        return ended != FOREVER
 
-    async def _read(self, client: Client, key: str) -> None:
+    async def _read(self, client: Client, key: str) -> bool:
         begun = time.monotonic()
         with contextlib.suppress(Refused):
             request = pb.RangeRequest(key=key.encode())
             response = await client.call("KV", "Range", request, CALL_S, patient=False)
             found = response.kvs[0].value.decode() if response.kvs else None
             self._history.append(Operation(key, False, found, begun, time.monotonic()))
+            return True
+        return False
 
     # -- what befalls it ------------------------------------------------------------------------------------------
 
@@ -108,6 +115,9 @@ class Life:
         count = self._chance.choice([1, 1, 1, 2, 2, 3])
         kinds = self._chance.sample(KINDS, count)
         lasts = self._chance.choice(LASTS_S)
+        if self._chance.random() < 0.25:
+            # Undisturbed and for long enough that it needs a snapshot.
+            kinds, lasts = ["one falls behind"], 1.5
         leader = await self._leader()
         troubles = [draw(self._chance, kind, leader) for kind in kinds]
         print(f"  {self._age():.1f} s: for {lasts:g} s {'; '.join(map(str, troubles))} (leader {leader})", flush=True)
@@ -118,7 +128,14 @@ class Life:
         for trouble in troubles:
             await self._begin(trouble)
         await asyncio.sleep(lasts)
+        for name in sorted({name for trouble in troubles for name in trouble.snapshots}):
+            await self._take_snapshot(name)
         await self._repair()
+
+    async def _take_snapshot(self, name: str) -> None:
+        with contextlib.suppress(Refused):
+            client = self._cluster.client(name)
+            await client.call("Maintenance", "Defragment", pb.DefragmentRequest(), CALL_S, patient=False)
 
     async def _begin(self, trouble: Trouble) -> None:
         members = self._cluster.members
@@ -127,10 +144,6 @@ class Life:
                 members[name].signal(trouble.signal)
         for name, seconds in trouble.clocks.items():
             self._clocks[name].set(seconds)
-        for name in trouble.snapshots:
-            with contextlib.suppress(Refused):
-                client = self._cluster.client(name)
-                await client.call("Maintenance", "Defragment", pb.DefragmentRequest(), CALL_S, patient=False)
 
     async def _repair(self) -> None:
         await asyncio.to_thread(self._wires.lose, ())
@@ -206,15 +219,19 @@ class Life:
             await asyncio.gather(*background, return_exceptions=True)
             await self._cluster.close()
         unanswered = sum(operation.ended == FOREVER for operation in self._history)
+        installed = sum(
+            process.output().count("the leader's snapshot was installed") for process in self._cluster.members.values()
+        )
         print(
             f"  {self._age():.1f} s: kept; {len(self._history)} operations, {unanswered} without an answer, "
-            f"{len(self._acknowledged)} acknowledged writes, last revision {tapes[0].last}"
+            f"{len(self._acknowledged)} acknowledged writes, last revision {tapes[0].last}, "
+            f"{installed} caught up by snapshot"
         )
 
     async def _live(self, clients: list[asyncio.Task[None]], tapes: list[Tape]) -> None:
         for _ in range(ROUNDS):
-            seen = len(self._history)
-            await eventually(lambda seen=seen: len(self._history) >= seen + 20, REPAIRED_WITHIN_S)
+            seen = self._answered
+            await eventually(lambda seen=seen: self._answered >= seen + BETWEEN, REPAIRED_WITHIN_S)
             await self._round()
         await self._settle()
         self._over = True

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.faults.store.copies import copy_broken
 from tests.faults.store.guards import GUARDS, Guard
 from tests.store.running import ROOT
 
@@ -30,12 +30,7 @@ def test_every_guard_is_where_it_is_said_to_be() -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("guard", GUARDS, ids=lambda guard: f"{guard.hazard}: {guard.name}")
 def test_its_tests_fail_without_it(guard: Guard, tmp_path: Path) -> None:
-    for folder in ("store", "tests/store"):
-        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    for file in ("pyproject.toml", "tests/waiting.py"):
-        shutil.copy(ROOT / file, tmp_path / file)
-    path = tmp_path / "store" / guard.file
-    path.write_text(path.read_text().replace(guard.code, guard.without))
+    copy_broken(tmp_path, guard.file, guard.code, guard.without)
     options = ["-q", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'tmp'}", "--tb=line"]
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options, *guard.tests],

@@ -25,7 +25,8 @@ KINDS = (
     "one wire carries one way",
     "messages get lost",
     "clocks jump",
-    "snapshot",
+    "one falls behind",
+    "all take snapshots",
 )
 DAY_S = 86_400
 # Certificates are valid for this long in both directions of time.
@@ -43,7 +44,7 @@ class Trouble:
         lost: the ways, sender and receiver, that carry nothing.
         share: of all other messages, the share that is lost.
         clocks: what members' wall clocks show, in seconds off the true time.
-        snapshots: who takes a snapshot.
+        snapshots: who takes a snapshot before all is repaired; whoever misses more than a few entries needs it then.
     """
 
     kind: str
@@ -87,8 +88,11 @@ def draw(chance: random.Random, kind: str, leader: str) -> Trouble:
     elif kind == "clocks jump":
         jumpers = chance.sample(MEMBERS, chance.randint(1, len(MEMBERS)))
         trouble.clocks = {name: chance.randint(-CLOCKS_WITHIN_S, CLOCKS_WITHIN_S) for name in jumpers}
-    elif kind == "snapshot":
-        trouble.snapshots = one
+    elif kind == "one falls behind":
+        trouble.lost = outward | inward
+        trouble.snapshots = "".join(others)
+    elif kind == "all take snapshots":
+        trouble.snapshots = MEMBERS
     else:
         raise ValueError(kind)
     return trouble
