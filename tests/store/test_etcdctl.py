@@ -156,8 +156,13 @@ def test_members_come_and_go(cluster: TestCluster) -> None:
     url = f"https://127.0.0.1:{free_port()}"
     added = cluster.etcdctl("member", "add", "d", f"--peer-urls={url}", "--learner")
     number = re.findall(r"Member\s+(\w+) added to cluster", added)[0]
-    listed = cluster.etcdctl("member", "list")
-    assert f"{number}, unstarted, , {url}, , true" in listed and listed.count("started") == 4
+
+    def listed() -> str:
+        # A member tells the others its name a moment after it begins to serve; "unstarted" counts too.
+        members = cluster.etcdctl("member", "list")
+        return members if members.count("started") == 4 else ""
+
+    assert f"{number}, unstarted, , {url}, , true" in eventually_sync(listed)
     moved = f"https://127.0.0.1:{free_port()}"
     cluster.etcdctl("member", "update", number, f"--peer-urls={moved}")
     assert moved in cluster.etcdctl("member", "list")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import ClassVar
 
 import pytest
 from etcd.log_pb2 import Proposal
@@ -26,6 +27,9 @@ State = dict[bytes, tuple[int, int, int, bytes]]
 
 class Comparison(RuleBasedStateMachine):
     """Does the same to both, and asks both the same."""
+
+    # Over all examples.
+    operations: ClassVar[int] = 0
 
     def __init__(self) -> None:
         super().__init__()
@@ -127,6 +131,7 @@ class Comparison(RuleBasedStateMachine):
 
     @invariant()
     def same_now(self) -> None:
+        Comparison.operations += 1
         keyspace = self.machine.keyspace
         assert keyspace.revision == self.revision
         live = {key: (v.create, v.mod, v.version, v.value) for key, v in keyspace.live.items()}
@@ -167,3 +172,11 @@ TestComparison.settings = settings(
     deadline=None,
     suppress_health_check=list(HealthCheck),
 )
+
+
+def test_so_many_operations_were_compared() -> None:
+    """Says how many, and that examples were not cut short."""
+    if not Comparison.operations:
+        pytest.skip("they were not run")
+    print(f"{Comparison.operations} operations")
+    assert Comparison.operations >= 45 * EXAMPLES
