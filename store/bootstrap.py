@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import ssl
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -18,7 +19,7 @@ from prometheus_client import CollectorRegistry
 from steersman.service.metrics import MetricsServer
 from steersman.service.run import StartError
 from steersman.service.server import GrpcServer
-from steersman.service.tls import TLSFiles, channel_credentials
+from steersman.service.tls import TLSFiles, client_context
 
 from store import members as membership
 from store.directory import DataDirectory, DirectoryInUse, Recovery
@@ -63,7 +64,7 @@ class Store:
             cluster=identity.cluster_id,
             member=identity.member_id,
             peer_urls=settings.advertise_peer_urls,
-            credentials=peer_credentials(settings),
+            tls=peer_context(settings),
             now=time.monotonic,
             events=Events(self._connected, self._disconnected, lambda: self.member.tell_removed()),
         )
@@ -319,13 +320,13 @@ async def new_identity(settings: Settings) -> Identity:
 
 
 async def _joining_identity(settings: Settings) -> Identity:
-    credentials = peer_credentials(settings)
+    tls = peer_context(settings)
     mine = set(settings.advertise_peer_urls)
     others = [url for urls in settings.initial_cluster.values() for url in urls if url not in mine]
     reasons = []
     for url in others:
         try:
-            reply = await identify(url, credentials)
+            reply = await identify(url, tls)
         except grpc.aio.AioRpcError as error:
             reasons.append(f"{url}: {error.details()}")
             continue
@@ -343,12 +344,16 @@ async def _joining_identity(settings: Settings) -> Identity:
     raise StartError(f"no member of the cluster can be reached: {'; '.join(reasons) or '--initial-cluster names none'}")
 
 
-def peer_credentials(settings: Settings) -> grpc.ChannelCredentials | None:
-    """The certificate that this member shows to others; None when they speak plain text."""
+def peer_context(settings: Settings) -> ssl.SSLContext | None:
+    """The certificate that this member shows to others, and whom it trusts; None when they speak plain text.
+
+    Raises:
+        TLSFileError: a file cannot be used.
+    """
     tls = settings.peer_tls
     if tls.certificate is None:
         return None
-    return channel_credentials(tls.authority, tls.certificate, tls.key)
+    return client_context(tls.authority, tls.certificate, tls.key)
 
 
 def _tls_files(certificates: Certificates) -> TLSFiles:

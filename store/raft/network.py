@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import Callable
 from typing import Any
 
@@ -19,6 +20,8 @@ from etcd.peer_pb2 import (
     SnapshotReply,
 )
 from google.protobuf.message import Message
+from steersman.service.http2.channel import Channel, Dialing
+from steersman.service.http2.client import ClientCall
 
 from store.errors import RequestTimeout
 from store.members import Members
@@ -38,38 +41,27 @@ SILENCE_S = 2.0
 # What may wait for one member; with more the stream is given up, and what it carried is sent anew later.
 QUEUE_BYTES = 64 * 1024 * 1024
 
-_OPTIONS = [
-    ("grpc.max_send_message_length", -1),
-    ("grpc.max_receive_message_length", -1),
-    ("grpc.use_local_subchannel_pool", 1),
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.max_reconnect_backoff_ms", 500),
-]
-
 
 def _serialize(message: Message) -> bytes:
     return message.SerializeToString()
 
 
-def open_channel(url: str, credentials: grpc.ChannelCredentials | None) -> grpc.aio.Channel:
+def open_channel(url: str, tls: ssl.SSLContext | None) -> Channel:
     """A channel to a member's peer url."""
     endpoint = Endpoint.parse(url)
-    if endpoint.secure and credentials is not None:
-        return grpc.aio.secure_channel(endpoint.address, credentials, options=_OPTIONS)
-    return grpc.aio.insecure_channel(endpoint.address, options=_OPTIONS)
+    return Channel(endpoint.address, Dialing(tls=tls if endpoint.secure else None, pause_max_s=RETRY_S * 10))
 
 
-async def identify(url: str, credentials: grpc.ChannelCredentials | None) -> IdentifyReply:
+async def identify(url: str, tls: ssl.SSLContext | None) -> IdentifyReply:
     """Asks the member at `url` whose cluster it is in. Raises grpc.aio.AioRpcError."""
-    async with open_channel(url, credentials) as channel:
+    async with open_channel(url, tls) as channel:
         call = channel.unary_unary(
             f"/{SERVICE}/Identify",
             request_serializer=_serialize,
             response_deserializer=IdentifyReply.FromString,
         )
-        return await call(IdentifyRequest(), timeout=ASK_S)
+        reply: IdentifyReply = await call(IdentifyRequest(), timeout=ASK_S)
+        return reply
 
 
 class Events:
@@ -97,14 +89,20 @@ class _PeerLink:
         self._open = False
         self._overflown = False
         self._unanswered_since: float | None = None
-        self._channel: grpc.aio.Channel | None = None
+        self._channel: Channel | None = None
         self._attempt = 0
-        self._call: Any = None
+        self._call: ClientCall | None = None
         self._task = asyncio.create_task(self._run())
 
     def send(self, envelopes: list[Envelope]) -> None:
         if not self._open:
             return
+        if not self._queue and self._call is not None:
+            # Most often there is room, and nothing has to wait for the task that sends.
+            if self._unanswered_since is None:
+                self._unanswered_since = self._network.now()
+            if self._call.write_now(Envelopes(envelopes=envelopes).SerializeToString()):
+                return
         self._queue += envelopes
         self._queued_bytes += sum(envelope.ByteSize() for envelope in envelopes)
         if self._queued_bytes > QUEUE_BYTES:
@@ -121,9 +119,9 @@ class _PeerLink:
         since = self._unanswered_since
         return since is not None and self._network.now() - since > SILENCE_S
 
-    def channel(self) -> grpc.aio.Channel:
+    def channel(self) -> Channel:
         if self._channel is None:
-            self._channel = open_channel(self.urls[self._attempt % len(self.urls)], self._network.credentials)
+            self._channel = open_channel(self.urls[self._attempt % len(self.urls)], self._network.tls)
         return self._channel
 
     async def close(self) -> None:
@@ -158,7 +156,7 @@ class _PeerLink:
             pause = min(RETRY_MAX_S, pause * 2)
 
     async def _stream(self) -> None:
-        call: Any = self.channel().stream_stream(
+        call = self.channel().stream_stream(
             f"/{SERVICE}/Messages", request_serializer=_serialize, response_deserializer=bytes
         )()
         try:
@@ -203,7 +201,7 @@ class PeerNetwork:
         cluster: int,
         member: int,
         peer_urls: tuple[str, ...],
-        credentials: grpc.ChannelCredentials | None,
+        tls: ssl.SSLContext | None,
         now: Callable[[], float],
         events: Events,
     ) -> None:
@@ -213,11 +211,11 @@ class PeerNetwork:
             cluster: the cluster's number.
             member: this member.
             peer_urls: where the others can reach this member.
-            credentials: certificate of this member; None for plain text.
+            tls: certificate of this member, and what it trusts; None for plain text.
             now: monotonic seconds.
             events: is told who can be reached.
         """
-        self.credentials = credentials
+        self.tls = tls
         self.now = now
         self.events = events
         self._cluster = cluster
@@ -271,7 +269,7 @@ class PeerNetwork:
         task.add_done_callback(self._closing.discard)
         self.events.disconnected(member)
 
-    def channel(self, member: int) -> grpc.aio.Channel:
+    def channel(self, member: int) -> Channel:
         """The channel to `member`. Raises RequestTimeout when there is no way to it."""
         link = self._links.get(member)
         if link is None:
@@ -285,7 +283,8 @@ class PeerNetwork:
             f"/{SERVICE}/Ask", request_serializer=_serialize, response_deserializer=Answer.FromString
         )
         try:
-            return await call(question, timeout=ASK_S)
+            answer: Answer = await call(question, timeout=ASK_S)
+            return answer
         except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
             if isinstance(error, asyncio.CancelledError) and not _call_was_cut():
                 raise

@@ -5,7 +5,10 @@ What a server shows and asks for is made of the same files in `http2/listener.py
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import os
+import ssl
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,6 +68,53 @@ def channel_credentials(
         return _read(source) if isinstance(source, Path) else source
 
     return grpc.ssl_channel_credentials(pem(authority), pem(key), pem(certificate))
+
+
+def client_context(
+    authority: Path | bytes | None, certificate: Path | bytes | None = None, key: Path | bytes | None = None
+) -> ssl.SSLContext:
+    """What a client trusts and shows, from files or from PEM bytes, for `http2.channel`.
+
+    Raises:
+        TLSFileError: a file is missing, unreadable, or not what it should be.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_alpn_protocols(["h2"])
+    if authority is None:
+        context.load_default_certs()
+    else:
+        pem = _read(authority) if isinstance(authority, Path) else authority
+        try:
+            context.load_verify_locations(cadata=pem.decode("ascii", "replace"))
+        except ssl.SSLError as error:
+            raise TLSFileError(_named(authority), f"not a certificate ({error.reason})") from error
+    if certificate is not None and key is not None:
+        try:
+            with _as_file(certificate) as certificate_file, _as_file(key) as key_file:
+                context.load_cert_chain(certificate_file, key_file)
+        except ssl.SSLError as error:
+            raise TLSFileError(_named(certificate), f"not a certificate with its key ({error.reason})") from error
+    return context
+
+
+def _named(source: Path | bytes) -> Path:
+    return source if isinstance(source, Path) else Path("what was given")
+
+
+@contextlib.contextmanager
+def _as_file(source: Path | bytes) -> Iterator[Path]:
+    """A file with the source's content; one that exists in memory alone for bytes, since OpenSSL reads files."""
+    if isinstance(source, Path):
+        _read(source)
+        yield source
+        return
+    descriptor = os.memfd_create("pem", os.MFD_CLOEXEC)
+    try:
+        os.write(descriptor, source)
+        yield Path(f"/proc/self/fd/{descriptor}")
+    finally:
+        os.close(descriptor)
 
 
 def identity_of(auth_context: Mapping[str, Sequence[bytes]]) -> Identity | None:

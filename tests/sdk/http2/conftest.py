@@ -11,6 +11,7 @@ import grpc
 import hpack
 import pytest
 from steersman.service.http2 import frames
+from steersman.service.http2.channel import Channel, Dialing
 from steersman.service.server import GrpcServer
 
 SERVICE = "example.Echo"
@@ -110,14 +111,30 @@ class Served:
         return shapes.get(name, self.channel.unary_unary)(f"/{SERVICE}/{name}")
 
 
+def grpcs_channel(address: str) -> grpc.aio.Channel:
+    """A channel of gRPC's own client."""
+    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
+    return grpc.aio.insecure_channel(address, options=options)
+
+
+def own_channel(address: str) -> Channel:
+    """A channel of our client."""
+    return Channel(address, Dialing())
+
+
 @pytest.fixture
-async def served() -> AsyncIterator[Served]:
+def open_channel(request: pytest.FixtureRequest) -> Callable[[str], Any]:
+    """How a test connects; those that are for either client say so in their module."""
+    return getattr(request, "param", grpcs_channel)
+
+
+@pytest.fixture
+async def served(open_channel: Callable[[str], Any]) -> AsyncIterator[Served]:
     echo = Echo()
     server = GrpcServer([echo.handler()], services=[], message_bytes_max=4 * 1024 * 1024)
     port = server.listen("127.0.0.1:0", None)
     await server.start()
-    options = [("grpc.use_local_subchannel_pool", 1), ("grpc.max_receive_message_length", -1)]
-    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}", options=options) as channel:
+    async with open_channel(f"127.0.0.1:{port}") as channel:
         try:
             yield Served(server, echo, port, channel)
         finally:

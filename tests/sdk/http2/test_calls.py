@@ -1,15 +1,19 @@
-"""What gRPC's own client sees of the server."""
+"""What callers see of a call: with gRPC's own client, and with ours."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
+from typing import Any
 
 import grpc
 import pytest
 from grpc.aio import EOF
 
-from tests.sdk.http2.conftest import SERVICE, Served
+from tests.sdk.http2.conftest import SERVICE, Served, grpcs_channel, own_channel
 from tests.waiting import eventually
+
+pytestmark = pytest.mark.parametrize("open_channel", [grpcs_channel, own_channel], ids=["grpc", "own"], indirect=True)
 
 MEGABYTE = 1024 * 1024
 
@@ -108,8 +112,8 @@ async def test_a_client_that_gives_up_stops_the_handler(served: Served) -> None:
     await eventually(lambda: served.echo.cancelled == 2 and served.echo.running == 0)
 
 
-async def test_a_client_that_goes_away_stops_its_handlers(served: Served) -> None:
-    channel = grpc.aio.insecure_channel(f"127.0.0.1:{served.port}", options=[("grpc.use_local_subchannel_pool", 1)])
+async def test_a_client_that_goes_away_stops_its_handlers(served: Served, open_channel: Callable[[str], Any]) -> None:
+    channel = open_channel(f"127.0.0.1:{served.port}")
     calls = [channel.unary_unary(f"/{SERVICE}/Wait")(b"") for _ in range(3)]
     await eventually(lambda: served.echo.running == 3)
     await channel.close()

@@ -25,15 +25,18 @@ _RESIZE, _RESIZE_MASK = 0x20, 0xE0
 
 _CONNECTION_FIELDS = frozenset((b"connection", b"keep-alive", b"proxy-connection", b"transfer-encoding", b"upgrade"))
 _REQUEST_PSEUDO = frozenset((b":method", b":scheme", b":path", b":authority"))
-# Said to every call by the transport; handlers do not see them.
-_RESERVED = frozenset((b"te", b"content-type", b"grpc-encoding", b"grpc-accept-encoding", b"grpc-timeout"))
+# Said to every call by the transport; callers do not see them.
+_RESERVED = frozenset(
+    (b"content-type", b"grpc-encoding", b"grpc-accept-encoding", b"grpc-status", b"grpc-message", b"date", b"server")
+)
+# Seconds, as a fraction.
 _UNITS = {
-    b"H": 3600.0,
-    b"M": 60.0,
-    b"S": 1.0,
-    b"m": 1e-3,
-    b"u": 1e-6,
-    b"n": 1e-9,
+    b"H": (3600, 1),
+    b"M": (60, 1),
+    b"S": (1, 1),
+    b"m": (1, 1000),
+    b"u": (1, 1_000_000),
+    b"n": (1, 1_000_000_000),
 }
 
 Metadata = tuple[tuple[str, str | bytes], ...]
@@ -102,12 +105,24 @@ class Head:
             self.encoding = value
         elif name == b"grpc-timeout":
             self.timeout_s = read_timeout(value)
+        elif name == b"grpc-accept-encoding":
+            pass
         elif name == b"content-length":
             if not value.isdigit():
                 raise Malformed
             self.content_length = int(value)
-        elif name not in _RESERVED:
+        else:
             metadata.extend((name.decode("latin-1"), item) for item in _values(name, value))
+
+
+def read_metadata(fields: Iterable[tuple[bytes, bytes]]) -> Metadata:
+    """The metadata among the fields of an answer. Raises Malformed."""
+    return tuple(
+        (name.decode("latin-1"), item)
+        for name, value in fields
+        if not name.startswith(b":") and name not in _RESERVED
+        for item in _values(name, value)
+    )
 
 
 def _values(name: bytes, value: bytes) -> Iterable[str | bytes]:
@@ -126,7 +141,8 @@ def read_timeout(value: bytes) -> float:
     digits, unit = value[:-1], value[-1:]
     if not digits.isdigit() or len(digits) > 8 or unit not in _UNITS:
         return float("nan")
-    return int(digits) * _UNITS[unit]
+    times, parts = _UNITS[unit]
+    return int(digits) * times / parts
 
 
 class _CountingTable(HeaderTable):

@@ -110,6 +110,9 @@ class Wire(asyncio.Protocol, Generic[CallT]):
     def on_streams_max(self, streams: int) -> None:
         """The other side says how many streams it serves at once."""
 
+    def on_settings(self) -> None:
+        """The other side's settings are in force."""
+
     def on_goaway(self, last_stream: int, reason: str) -> None:
         """The other side takes no streams behind `last_stream`."""
 
@@ -135,7 +138,7 @@ class Wire(asyncio.Protocol, Generic[CallT]):
         calls, self.calls = list(self.calls.values()), {}
         for call in calls:
             call.lost(reason)
-        self._wake()
+        self.wake()
 
     def pause_writing(self) -> None:
         """As asyncio says."""
@@ -145,7 +148,7 @@ class Wire(asyncio.Protocol, Generic[CallT]):
         """As asyncio says."""
         self.paused = False
         self._unread_answers = 0
-        self._wake()
+        self.wake()
 
     def data_received(self, data: bytes) -> None:
         """As asyncio says."""
@@ -212,14 +215,14 @@ class Wire(asyncio.Protocol, Generic[CallT]):
         Returns early when the call is not on its stream any more.
         """
         while call.sending:
-            await self._room()
+            await self.room()
         call.sending = True
         place, size = 0, len(data)
         try:
             while self.calls.get(stream) is call:
                 room = min(call.window, self.window, self.frame_bytes)
                 if self.paused or (room <= 0 and size):
-                    await self._room()
+                    await self.room()
                     continue
                 part = data[place : place + room] if place or room < size else data
                 place += len(part)
@@ -231,8 +234,7 @@ class Wire(asyncio.Protocol, Generic[CallT]):
                     return
         finally:
             call.sending = False
-            if self._waiters:
-                self._wake()
+            self.wake()
 
     def send_now(self, call: CallT, size: int) -> bool:
         """Whether `size` bytes may be sent on the call's stream at once, in one frame; they then count as sent."""
@@ -242,12 +244,16 @@ class Wire(asyncio.Protocol, Generic[CallT]):
         self.window -= size
         return True
 
-    async def _room(self) -> None:
+    async def room(self) -> None:
+        """Returns when there may be more room to send than before."""
         waiter: asyncio.Future[None] = self.loop.create_future()
         self._waiters.append(waiter)
         await waiter
 
-    def _wake(self) -> None:
+    def wake(self) -> None:
+        """Lets those go on who wait for room."""
+        if not self._waiters:
+            return
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():
@@ -394,7 +400,8 @@ class Wire(asyncio.Protocol, Generic[CallT]):
             elif name == frames.MAX_FRAME_SIZE:
                 self.frame_bytes = value
         self._control(frames.frame(frames.SETTINGS, frames.FLAG_ACK, 0))
-        self._wake()
+        self.on_settings()
+        self.wake()
 
     def _on_push_promise(self, _flags: int, _stream: int, _payload: bytes) -> None:
         raise ConnectionFault(ErrorCode.PROTOCOL_ERROR, "nothing may be promised here")
@@ -441,8 +448,7 @@ class Wire(asyncio.Protocol, Generic[CallT]):
             call.window += size
             if call.window > frames.WINDOW_LIMIT:
                 raise StreamFault(stream, ErrorCode.FLOW_CONTROL_ERROR)
-        if self._waiters:
-            self._wake()
+        self.wake()
 
 
 _HANDLERS: dict[int, Callable[[Wire[Any], int, int, bytes], None]] = {
