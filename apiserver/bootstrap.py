@@ -32,7 +32,8 @@ from apiserver.registry import Registry, Surroundings
 from apiserver.rpc import resources
 from apiserver.rpc.certificates import CertificateHandlers
 from apiserver.rpc.guard import Guard
-from apiserver.rpc.pods import NodeChannel, PodHandlers
+from apiserver.rpc.pod_streams import NodeChannel
+from apiserver.rpc.pods import PODS, pod_methods
 from apiserver.rpc.reviews import SERVICES as REVIEWS
 from apiserver.rpc.reviews import ReviewHandlers
 from apiserver.rpc.service_accounts import ServiceAccountHandlers
@@ -46,7 +47,6 @@ from apiserver.tokens.bootstrap import BootstrapTokens
 log = structlog.get_logger(__name__)
 
 _SUFFIX_CHARACTERS = "bcdfghjklmnpqrstvwxz2456789"
-PODS = "steersman.core.v1.Pods"
 DEFAULT_ISSUER = "https://kubernetes.default.svc.cluster.local"
 CERTIFICATES = "steersman.certificates.v1.CertificateSigningRequests"
 
@@ -159,9 +159,7 @@ class Apiserver:
             metrics.cached.labels(registry.resource).set_function(registry.cache.__len__)
             metrics.watchers.labels(registry.resource).set_function(registry.cache.count_watchers)
         guard = Guard(metrics, Access(authorizer, tokens))
-        pods = PodHandlers(
-            self.registries[PODS], self.registries["steersman.core.v1.Nodes"], guard, clock, node_channel
-        )
+        pods = pod_methods(self.registries, guard, clock, node_channel)
         certificates = CertificateHandlers(self.registries[CERTIFICATES], guard, clock)
         self._server = GrpcServer(
             [
@@ -169,7 +167,7 @@ class Apiserver:
                     self.registries.values(),
                     guard,
                     {
-                        PODS: pods.methods(),
+                        PODS: pods,
                         CERTIFICATES: certificates.methods(),
                         ACCOUNTS: ServiceAccountHandlers(self.registries, guard, accounts).methods(),
                     },

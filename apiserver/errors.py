@@ -101,8 +101,25 @@ class Refused(ApiserverError):
         self.rule, self.resource, self.name, self.why = rule, resource, name, why
 
 
+class QuotaExceeded(ApiserverError):
+    """A quota of the namespace is used up; `facts` maps each amount to (asked for, used, allowed)."""
+
+    def __init__(self, resource: str, name: str, quota: str, facts: dict[str, tuple[str, str, str]]) -> None:
+        told = "; ".join(f"{what}: {asked} more, {used} of {hard} used" for what, (asked, used, hard) in facts.items())
+        super().__init__(f"{resource} {name!r} exceeds quota {quota!r}: {told}")
+        self.resource, self.name, self.quota, self.facts = resource, name, quota, facts
+
+
 class NotPossible(ApiserverError):
     """The object or the cluster is in no state for this."""
+
+
+class DisruptionRefused(ApiserverError):
+    """A budget for disruption allows no eviction now; `retry_s` says when to ask again, 0: nobody knows."""
+
+    def __init__(self, pod: str, budget: str, why: str, retry_s: float) -> None:
+        super().__init__(f"pod {pod!r} cannot be evicted: PodDisruptionBudget {budget!r} allows none now: {why}")
+        self.pod, self.budget, self.why, self.retry_s = pod, budget, why, retry_s
 
 
 class RangeExhausted(ApiserverError):

@@ -512,7 +512,7 @@ class Registry:
             if stored is None:
                 raise errors.ObjectNotFound(self.resource, name, namespace)
             obj: Any = self.kind.message.FromString(stored.value)
-            self._check_preconditions(obj, stored.revision, options)
+            self.check_preconditions(obj, stored.revision, options)
             await self._admit(Admission(self.kind, DELETE, user, obj, obj))
             write_options = WriteOptions(dry_run=bool(options.dry_run))
             marked = self._marked(obj, options)
@@ -530,7 +530,12 @@ class Registry:
                 stored = error.current
         raise errors.Conflicting(self.resource, name, f"it changed during each of {ATTEMPTS} attempts to delete it")
 
-    def _check_preconditions(self, obj: Any, revision: int, options: DeleteOptions) -> None:
+    def check_preconditions(self, obj: Any, revision: int, options: DeleteOptions) -> None:
+        """Looks whether an object is the one that is to be deleted.
+
+        Raises:
+            Conflicting: it is another one, or another version.
+        """
         wanted = options.preconditions
         if wanted.HasField("uid") and wanted.uid != obj.metadata.uid:
             why = f"its uid is {obj.metadata.uid}, not {wanted.uid}"

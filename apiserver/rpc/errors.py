@@ -75,7 +75,18 @@ TABLE: dict[type[Exception], tuple[grpc.StatusCode, Callable[[Any], list[Message
         Code.PERMISSION_DENIED,
         lambda e: [_info("REFUSED", rule=e.rule, resource=e.resource, name=e.name)],
     ),
+    errors.QuotaExceeded: (
+        Code.RESOURCE_EXHAUSTED,
+        lambda e: [_info("QUOTA_EXCEEDED", resource=e.resource, name=e.name, quota=e.quota)],
+    ),
     errors.NotPossible: (Code.FAILED_PRECONDITION, lambda e: [_info("NOT_POSSIBLE")]),
+    errors.DisruptionRefused: (
+        Code.RESOURCE_EXHAUSTED,
+        lambda e: [
+            _info("DISRUPTION_BUDGET", pod=e.pod, budget=e.budget),
+            *([_retry(e.retry_s)] if e.retry_s else []),
+        ],
+    ),
     errors.RangeExhausted: (Code.RESOURCE_EXHAUSTED, lambda e: [_info("RANGE_EXHAUSTED", what=e.what)]),
     errors.StorageUnavailable: (Code.UNAVAILABLE, lambda e: [_info("STORAGE_UNAVAILABLE"), _retry(0.5)]),
     errors.StorageFull: (Code.RESOURCE_EXHAUSTED, lambda e: [_info("STORAGE_FULL"), _retry(10)]),

@@ -1,148 +1,33 @@
-"""The verbs that only pods have: Bind, and the streams that are relayed to the pod's node."""
+"""The verbs that only pods have, put together."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Mapping
 from typing import Any
 
 import grpc
-from steersman.clock import Clock, to_timestamp
-from steersman.core.v1.pod_pb2 import PodBindRequest, PodExecRequest, PodLogsRequest, PodPortForwardRequest
-from steersman.meta.v1.requests_pb2 import WriteOptions
+from steersman.clock import Clock
 
-from apiserver import errors
-from apiserver.authn import User
-from apiserver.registry import WHOLE, Registry
+from apiserver.registry import Registry
+from apiserver.rpc.bindings import BindingHandlers
+from apiserver.rpc.eviction import EvictionHandlers
 from apiserver.rpc.guard import Guard
-from apiserver.watchcache import frames
+from apiserver.rpc.pod_parts import PodPartHandlers
+from apiserver.rpc.pod_streams import NodeChannel, StreamHandlers
 
-# Opens a channel to a node: its name, and where its agent listens.
-NodeChannel = Callable[[str, str], grpc.aio.Channel]
-_STREAMS = "/steersman.nodeagent.v1.Streams/"
-
-
-class PodHandlers:
-    """The pods' own rpcs."""
-
-    def __init__(self, pods: Registry, nodes: Registry, guard: Guard, clock: Clock, node_channel: NodeChannel) -> None:
-        self._pods = pods
-        self._nodes = nodes
-        self._guard = guard
-        self._clock = clock
-        self._node_channel = node_channel
-
-    def methods(self) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
-        """The rpcs by name."""
-        return {
-            "Bind": grpc.unary_unary_rpc_method_handler(
-                self._guard.unary("pods", "bind", self.bind), request_deserializer=PodBindRequest.FromString
-            ),
-            "Logs": grpc.unary_stream_rpc_method_handler(self._guard.stream("pods", "logs", self.logs)),
-            "Exec": grpc.stream_stream_rpc_method_handler(self._guard.stream("pods", "exec", self.exec)),
-            "PortForward": grpc.stream_stream_rpc_method_handler(
-                self._guard.stream("pods", "portforward", self.port_forward)
-            ),
-        }
-
-    async def bind(self, user: User, request: PodBindRequest, context: Any) -> bytes:
-        """Bind."""
-        if not request.node_name:
-            raise errors.BadRequest("node_name", "required")
-        now = to_timestamp(self._clock.now(), whole_seconds=True)
-
-        async def place(pod: Any) -> Any:
-            if pod.metadata.HasField("deletion_timestamp"):
-                raise errors.NotPossible(f"pod {request.name!r} is being deleted")
-            if pod.spec.node_name:
-                raise errors.Conflicting("pods", request.name, f"it is bound to node {pod.spec.node_name!r} already")
-            if pod.spec.scheduling_gates:
-                gates = ", ".join(gate.name for gate in pod.spec.scheduling_gates)
-                raise errors.NotPossible(f"pod {request.name!r} is held back by scheduling gates: {gates}")
-            pod.spec.node_name = request.node_name
-            kept = [condition for condition in pod.status.conditions if condition.type != "PodScheduled"]
-            del pod.status.conditions[:]
-            pod.status.conditions.extend(kept)
-            pod.status.conditions.add(type="PodScheduled", status="True", last_transition_time=now)
-            pod.status.ClearField("nominated_node_name")
-            return pod
-
-        written = await self._pods.modify(
-            user, request.namespace, request.name, place, WriteOptions(), uid=request.uid, mode=WHOLE
-        )
-        return frames.versioned(written.obj.SerializeToString(), written.revision)
-
-    # --- streams ----------------------------------------------------------------------------------------------------
-
-    async def logs(self, user: User, request: bytes, context: Any) -> AsyncIterator[bytes]:
-        """Logs."""
-        wanted = PodLogsRequest.FromString(request)
-        node, channel = await self._node_of(wanted.namespace, wanted.name)
-        method: Any = channel.unary_stream(f"{_STREAMS}Logs")
-        call = method(request)
-        async for piece in self._relayed(node, call):
-            yield piece
-
-    async def exec(self, user: User, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
-        """Exec."""
-        first = await _first(requests)
-        start = PodExecRequest.FromString(first).start
-        if not start.command:
-            raise errors.BadRequest("start.command", "required")
-        async for piece in self._duplex("Exec", start.namespace, start.name, first, requests):
-            yield piece
-
-    async def port_forward(self, user: User, requests: AsyncIterator[bytes], context: Any) -> AsyncIterator[bytes]:
-        """PortForward."""
-        first = await _first(requests)
-        start = PodPortForwardRequest.FromString(first).start
-        if not 0 < start.port < 65536:
-            raise errors.BadRequest("start.port", f"{start.port} is not a port")
-        async for piece in self._duplex("PortForward", start.namespace, start.name, first, requests):
-            yield piece
-
-    async def _duplex(
-        self, verb: str, namespace: str, name: str, first: bytes, rest: AsyncIterator[bytes]
-    ) -> AsyncIterator[bytes]:
-        node, channel = await self._node_of(namespace, name)
-
-        async def joined() -> AsyncIterator[bytes]:
-            yield first
-            async for request in rest:
-                yield request
-
-        method: Any = channel.stream_stream(f"{_STREAMS}{verb}")
-        call = method(joined())
-        async for piece in self._relayed(node, call):
-            yield piece
-
-    async def _relayed(self, node: str, call: Any) -> AsyncIterator[bytes]:
-        """The node's answers; its refusals become ours, word for word."""
-        try:
-            async for piece in call:
-                yield piece
-        except grpc.aio.AioRpcError as error:
-            if error.code() is grpc.StatusCode.UNAVAILABLE:
-                raise errors.NodeUnreachable(node, error.details() or "no answer") from error
-            raise errors.Relayed(error.code().value[0], error.details() or error.code().name) from error
-        finally:
-            call.cancel()
-
-    async def _node_of(self, namespace: str, name: str) -> tuple[str, grpc.aio.Channel]:
-        pod, _ = await self._pods.get_object(namespace, name)
-        if not pod.spec.node_name:
-            raise errors.NotPossible(f"pod {name!r} runs on no node yet")
-        try:
-            node, _ = await self._nodes.get_object("", pod.spec.node_name)
-        except errors.ObjectNotFound as error:
-            raise errors.NodeUnreachable(pod.spec.node_name, "there is no such node") from error
-        address = next((a.address for a in node.status.addresses if a.type == "InternalIP"), "")
-        port = node.status.daemon_endpoints.kubelet_endpoint.port
-        if not address or not port:
-            raise errors.NodeUnreachable(pod.spec.node_name, "it has not said where its agent listens")
-        return pod.spec.node_name, self._node_channel(pod.spec.node_name, f"{address}:{port}")
+PODS = "steersman.core.v1.Pods"
+NODES = "steersman.core.v1.Nodes"
+BUDGETS = "steersman.policy.v1.PodDisruptionBudgets"
 
 
-async def _first(requests: AsyncIterator[bytes]) -> bytes:
-    async for request in requests:
-        return request
-    raise errors.BadRequest("start", "required: the first message says what to do")
+def pod_methods(
+    registries: Mapping[str, Registry], guard: Guard, clock: Clock, node_channel: NodeChannel
+) -> dict[str, grpc.RpcMethodHandler[Any, Any]]:
+    """The pods' own rpcs by name."""
+    pods = registries[PODS]
+    return {
+        **BindingHandlers(pods, guard, clock).methods(),
+        **EvictionHandlers(pods, registries[BUDGETS], guard, clock).methods(),
+        **PodPartHandlers(pods, guard).methods(),
+        **StreamHandlers(pods, registries[NODES], guard, node_channel).methods(),
+    }

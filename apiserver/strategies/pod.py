@@ -64,6 +64,10 @@ class PodStrategy(Strategy):
         """See `Strategy.validate`."""
         return validation.validate(obj)
 
+    def validate_create(self, obj: Any) -> list[FieldViolation]:
+        """See `Strategy.validate_create`."""
+        return validation.created(obj)
+
     def validate_update(self, new: Any, old: Any) -> list[FieldViolation]:
         """See `Strategy.validate_update`."""
         return validation.validate_update(new, old)

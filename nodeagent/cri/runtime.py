@@ -341,6 +341,21 @@ class Runtime:
         )
         return answer.url
 
+    async def attach_url(self, container_id: str, *, stdin: bool, tty: bool) -> str:
+        """Prepares a connection to the streams of a container's own program; returns where they are.
+
+        Args:
+            container_id: the container.
+            stdin: whether to send standard input.
+            tty: whether the container has a terminal; the runtime refuses what is not so.
+        """
+        answer = await self._channel.call(
+            "RuntimeService/Attach",
+            cri.AttachRequest(container_id=container_id, stdin=stdin, tty=tty, stdout=True, stderr=not tty),
+            cri.AttachResponse,
+        )
+        return answer.url
+
     async def _forgiving(
         self,
         call: str,

@@ -16,6 +16,8 @@ from steersman.clock import Clock, from_timestamp
 from steersman.core.v1.container_pb2 import Container
 from steersman.core.v1.pod_pb2 import (
     Pod,
+    PodAttachRequest,
+    PodAttachResponse,
     PodExecRequest,
     PodExecResponse,
     PodLogsRequest,
@@ -27,6 +29,7 @@ from steersman.nodeagent.v1 import streams_pb2
 from steersman.service.tls import identity_of
 
 from nodeagent import logs
+from nodeagent.cri.exec import ExecSession, Exit, Output
 from nodeagent.cri.runtime import Runtime
 from nodeagent.errors import RuntimeFailedError
 from nodeagent.folders import Folders
@@ -87,6 +90,11 @@ class Streams:
                     self._guarded(self._exec),
                     request_deserializer=PodExecRequest.FromString,
                     response_serializer=PodExecResponse.SerializeToString,
+                ),
+                "Attach": grpc.stream_stream_rpc_method_handler(
+                    self._guarded(self._attach),
+                    request_deserializer=PodAttachRequest.FromString,
+                    response_serializer=PodAttachResponse.SerializeToString,
                 ),
                 "PortForward": grpc.stream_stream_rpc_method_handler(
                     self._guarded(self._port_forward),
@@ -171,8 +179,6 @@ class Streams:
             raise NotHereError(f"container {record.name} has no log") from error
 
     async def _exec(self, requests: AsyncIterator[PodExecRequest]) -> AsyncIterator[PodExecResponse]:
-        from nodeagent.cri.exec import ExecSession, Exit
-
         first = await anext(aiter(requests), None)
         if first is None or not first.HasField("start"):
             raise BadRequestError("the first message must be start")
@@ -182,27 +188,40 @@ class Streams:
         worker, pod = self._find(start.namespace, start.name)
         record = self._running(worker, pod, start.container)
         url = await self._runtime.exec_url(record.id, start.command, stdin=start.stdin, tty=start.tty)
-        async with ExecSession(url, stdin=start.stdin, tty=start.tty) as session:
+        async with (
+            ExecSession(url, stdin=start.stdin, tty=start.tty) as session,
+            _beside(_feed(session, requests)),
+        ):
+            async for piece in session.output():
+                if isinstance(piece, Exit):
+                    if piece.code and piece.message:
+                        log.debug("command ended", code=piece.code, message=piece.message)
+                    yield PodExecResponse(exit_code=piece.code)
+                elif piece.stderr:
+                    yield PodExecResponse(stderr=piece.data)
+                else:
+                    yield PodExecResponse(stdout=piece.data)
 
-            async def feed() -> None:
-                async for request in requests:
-                    if request.HasField("stdin"):
-                        await session.write(request.stdin)
-                    elif request.HasField("stdin_eof"):
-                        await session.end_input()
-                    elif request.HasField("resize"):
-                        await session.resize(request.resize.width, request.resize.height)
-
-            async with _beside(feed()):
-                async for piece in session.output():
-                    if isinstance(piece, Exit):
-                        if piece.code and piece.message:
-                            log.debug("command ended", code=piece.code, message=piece.message)
-                        yield PodExecResponse(exit_code=piece.code)
-                    elif piece.stderr:
-                        yield PodExecResponse(stderr=piece.data)
-                    else:
-                        yield PodExecResponse(stdout=piece.data)
+    async def _attach(self, requests: AsyncIterator[PodAttachRequest]) -> AsyncIterator[PodAttachResponse]:
+        first = await anext(aiter(requests), None)
+        if first is None or not first.HasField("start"):
+            raise BadRequestError("the first message must be start")
+        start = first.start
+        worker, pod = self._find(start.namespace, start.name)
+        record = self._running(worker, pod, start.container)
+        container = self._container(pod, start.container)
+        if start.stdin and not container.stdin:
+            raise BadRequestError(f"container {container.name} of pod {start.name} reads no standard input")
+        url = await self._runtime.attach_url(record.id, stdin=start.stdin, tty=container.tty)
+        async with (
+            ExecSession(url, stdin=start.stdin, tty=container.tty) as session,
+            _beside(_feed(session, requests)),
+        ):
+            async for piece in session.output():
+                if isinstance(piece, Output):
+                    yield (
+                        PodAttachResponse(stderr=piece.data) if piece.stderr else PodAttachResponse(stdout=piece.data)
+                    )
 
     async def _port_forward(
         self, requests: AsyncIterator[PodPortForwardRequest]
@@ -266,6 +285,19 @@ def _record_for_logs(worker: PodWorker, pod: Pod, name: str, *, previous: bool) 
     if found is None:
         raise BadRequestError(f"previous terminated container {name} in pod {pod.metadata.name} not found")
     return found
+
+
+async def _feed(
+    session: ExecSession, requests: AsyncIterator[PodExecRequest] | AsyncIterator[PodAttachRequest]
+) -> None:
+    """Passes on what a caller sends after the beginning."""
+    async for request in requests:
+        if request.HasField("stdin"):
+            await session.write(request.stdin)
+        elif request.HasField("stdin_eof"):
+            await session.end_input()
+        elif request.HasField("resize"):
+            await session.resize(request.resize.width, request.resize.height)
 
 
 @contextlib.asynccontextmanager

@@ -30,6 +30,10 @@ from steersman.autoscaling.v1.scale_pb2 import Scale, ScaleWriteRequest
 from steersman.config import Context
 from steersman.core.v1.pod_pb2 import (
     Pod,
+    PodAttachRequest,
+    PodAttachResponse,
+    PodBindManyRequest,
+    PodBindManyResponse,
     PodBindRequest,
     PodExecRequest,
     PodExecResponse,
@@ -57,6 +61,7 @@ from steersman.meta.v1.requests_pb2 import (
     WatchRequest,
     WriteOptions,
 )
+from steersman.policy.v1.eviction_pb2 import Eviction
 from steersman.retry import Backoff
 from steersman.service.tls import channel_credentials
 
@@ -405,6 +410,57 @@ class PodClient(ResourceClient[Pod]):
         """Runs a command in a container; the first request carries `start`, the last answer `exit_code`."""
         async for response in self._duplex("Exec", requests, PodExecRequest, PodExecResponse):
             yield response
+
+    async def attach(self, requests: AsyncIterator[PodAttachRequest]) -> AsyncIterator[PodAttachResponse]:
+        """Connects to the streams of a container's program; the first request carries `start`."""
+        async for response in self._duplex("Attach", requests, PodAttachRequest, PodAttachResponse):
+            yield response
+
+    async def bind_many(self, requests: AsyncIterator[PodBindManyRequest]) -> AsyncIterator[PodBindManyResponse]:
+        """Binds pods; one response for each request, in their order. A failed binding is a response and no error."""
+        async for response in self._duplex("BindMany", requests, PodBindManyRequest, PodBindManyResponse):
+            yield response
+
+    async def evict(
+        self,
+        name: str,
+        *,
+        namespace: str = "",
+        uid: str | None = None,
+        resource_version: str | None = None,
+        grace_period_s: int | None = None,
+        dry_run: bool = False,
+    ) -> Pod:
+        """Deletes the pod as `delete` does, if the budgets for disruption allow it.
+
+        Raises:
+            Exhausted: a budget allows none now.
+            FailedPrecondition: more than one budget is for the pod.
+            NotFound: there is no such pod.
+            Conflict: it is not the pod with this uid, or not this version.
+        """
+        request = Eviction(
+            delete_options=_delete_options(uid, resource_version, grace_period_s, None, dry_run),
+        )
+        request.metadata.name, request.metadata.namespace = name, self._namespace(namespace)
+        return cast(Pod, await self._call("Evict", request, Pod))
+
+    async def update_ephemeral_containers(self, pod: Pod, *, field_manager: str = "", dry_run: bool = False) -> Pod:
+        """Adds the ephemeral containers of the object to the pod; nothing else of it is looked at.
+
+        Raises:
+            Invalid: one that is there is missing or changed, or a new one is wrong.
+        """
+        options = WriteOptions(field_manager=field_manager, dry_run=dry_run)
+        return await self._write("UpdateEphemeralContainers", pod, options)
+
+    async def resize(self, pod: Pod, *, field_manager: str = "", dry_run: bool = False) -> Pod:
+        """Gives the pod's containers the resources of the object's; nothing else of it is looked at.
+
+        Raises:
+            Invalid: more than cpu and memory changes, or the class of service would.
+        """
+        return await self._write("Resize", pod, WriteOptions(field_manager=field_manager, dry_run=dry_run))
 
     async def port_forward(
         self, requests: AsyncIterator[PodPortForwardRequest]

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable
+from typing import Any
 
 import grpc
 import pytest
 from steersman.core.v1 import (
+    PodAttachRequest,
+    PodAttachResponse,
+    PodAttachStart,
     PodExecRequest,
     PodExecResponse,
     PodExecStart,
@@ -149,6 +153,88 @@ async def test_commands(cluster: Cluster) -> None:
         assert refused.value.code() is grpc.StatusCode.INVALID_ARGUMENT
         _, _, code = await execute(channel, [start("/no/such/program")])
         assert code != 0
+
+
+LISTENER = """
+apiVersion: v1
+kind: Pod
+metadata: {name: listener}
+spec:
+  terminationGracePeriodSeconds: 1
+  restartPolicy: Never
+  containers:
+  - name: main
+    image: steersman.local/busybox:1
+    stdin: true
+    command:
+    - sh
+    - -c
+    - |
+      echo before
+      while read line; do echo "heard $line"; echo "noted $line" >&2; [ "$line" = end ] && exit; done
+  - name: deaf
+    image: steersman.local/busybox:1
+    command: [sleep, "1000"]
+"""
+
+
+async def test_a_containers_own_streams(cluster: Cluster) -> None:
+    await cluster.apply(LISTENER)
+    await cluster.ready("listener")
+    async with cluster.streams() as channel:
+        attach = channel.stream_stream(
+            f"/{SERVICE}/Attach",
+            request_serializer=PodAttachRequest.SerializeToString,
+            response_deserializer=PodAttachResponse.FromString,
+        )
+
+        def beginning(container: str = "main", *, stdin: bool = True) -> PodAttachRequest:
+            start = PodAttachStart(namespace="default", name="listener", container=container, stdin=stdin)
+            return PodAttachRequest(start=start)
+
+        async def read(call: Any, heard: dict[str, bytes]) -> None:
+            while (piece := await call.read()) is not grpc.aio.EOF:
+                heard["out"] += piece.stdout
+                heard["err"] += piece.stderr
+
+        async def greeted(word: bytes) -> tuple[Any, dict[str, bytes], asyncio.Task[None]]:
+            """A connection on which both streams are open: the runtime does not say when they are."""
+            call = attach(timeout=60)
+            await call.write(beginning())
+            heard = {"out": b"", "err": b""}
+            reading = asyncio.create_task(read(call, heard))
+
+            async def answered() -> bool:
+                await call.write(PodAttachRequest(stdin=word + b"\n"))
+                return b"heard " + word in heard["out"] and b"noted " + word in heard["err"]
+
+            await cluster.until(answered)
+            return call, heard, reading
+
+        call, heard, reading = await greeted(b"one")
+        assert b"before" not in heard["out"], "nothing of before"
+        # Who leaves ends nothing: the next one goes on.
+        call.cancel()
+        await asyncio.wait({reading})
+        call, heard, reading = await greeted(b"two")
+        await call.write(PodAttachRequest(stdin=b"end\n"))
+        await reading
+        assert heard["out"].endswith(b"heard end\n")
+        assert heard["err"].endswith(b"noted end\n")
+
+        async def ended() -> bool:
+            return (await cluster.status_of("listener")).state.HasField("terminated")
+
+        await cluster.until(ended)
+        for request, words in (
+            (beginning("deaf"), "reads no standard input"),
+            (beginning("main", stdin=False), "is not running"),
+            (PodAttachRequest(stdin=b"x"), "the first message must be start"),
+        ):
+            call = attach(timeout=30)
+            await call.write(request)
+            with pytest.raises(grpc.aio.AioRpcError, match=words):
+                await call.read()
 
 
 async def test_connections(cluster: Cluster) -> None:

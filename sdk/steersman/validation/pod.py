@@ -27,7 +27,16 @@ def template(field: str, obj: Any, *, claims: Iterable[str] = ()) -> list[FieldV
     """What is wrong with a template of pods, which stands at `field`; `claims` as for `pod_spec`."""
     found = names.labels(f"{field}.metadata.labels", obj.metadata.labels)
     found += names.annotation_map(f"{field}.metadata.annotations", obj.metadata.annotations)
+    if obj.spec.ephemeral_containers:
+        found += violation(f"{field}.spec.ephemeralContainers", "not allowed in a template")
     return found + pod_spec(f"{field}.spec", obj.spec, claims=claims)
+
+
+def created(obj: Any) -> list[FieldViolation]:
+    """What may not be so in a new pod, though it may in an old one."""
+    if obj.spec.ephemeral_containers:
+        return violation("spec.ephemeralContainers", "not allowed in a new pod: they are added to a running one")
+    return []
 
 
 def pod_spec(field: str, spec: Any, *, claims: Iterable[str] = ()) -> list[FieldViolation]:
