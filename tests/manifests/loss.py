@@ -22,6 +22,7 @@ def way_and_back(document: dict[str, Any]) -> tuple[Message, dict[str, Any]]:
 def lost(before: Any, after: Any, path: str = "") -> list[str]:
     """Where two manifests say different things; what stands for nothing (null, empty) may come and go."""
     if isinstance(before, dict) and isinstance(after, dict):
+        before = {str(name).lower() if isinstance(name, bool) else str(name): each for name, each in before.items()}
         found: list[str] = []
         for name in {**before, **after}:
             was, now = before.get(name), after.get(name)

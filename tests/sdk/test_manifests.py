@@ -51,6 +51,11 @@ def test_special_values() -> None:
     assert codec.encode(pod)["metadata"]["creationTimestamp"] == "2026-01-31T11:00:00Z"
 
 
+def test_keys_that_yaml_takes_for_numbers_are_texts() -> None:
+    pages = codec.decode(ConfigMap, {"data": {404: "not here", True: "yes"}})
+    assert dict(pages.data) == {"404": "not here", "true": "yes"}
+
+
 def test_presence_tells_zero_from_nothing() -> None:
     assert not codec.decode(Deployment, {"spec": {}}).spec.HasField("replicas")
     zero = codec.decode(Deployment, {"spec": {"replicas": 0}})
@@ -75,7 +80,7 @@ def test_presence_tells_zero_from_nothing() -> None:
             "from -9223372036854775808",
         ),
         ({"metadata": {"labels": {"a": 1}}}, "metadata.labels.a", "got the number 1; put it in quotes"),
-        ({"metadata": {"labels": {1: "a"}}}, "metadata.labels.1", "expected a string as the key"),
+        ({"metadata": {"labels": {1.5: "a"}}}, "metadata.labels[1.5]", "expected a string as the key"),
         ({"metadata": {"creationTimestamp": "yesterday"}}, "metadata.creationTimestamp", "expected a time such as"),
         (
             {"spec": {"containers": [{"resources": {"limits": {"cpu": True}}}]}},

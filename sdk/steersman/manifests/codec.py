@@ -231,6 +231,7 @@ class _Decoder:
             container = getattr(target, field.name)
             value_field = value_of_map(field)
             for key, item in value.items():
+                key = _key(key)
                 here = (*path, str(key))
                 if not isinstance(key, str):
                     self.fail(here, f"expected a string as the key, got {describe(key)}; put it in quotes")
@@ -346,6 +347,13 @@ class _Decoder:
             return float(value)
         self.fail(path, f"expected a number, got {describe(value)}")
         return None
+
+
+def _key(key: Any) -> Any:
+    """A key of a map as Kubernetes takes it from YAML: numbers and booleans are their text."""
+    if isinstance(key, bool):
+        return str(key).lower()
+    return str(key) if isinstance(key, int) else key
 
 
 def _is_unicode(text: str) -> bool:

@@ -10,6 +10,7 @@ from functools import cache
 from typing import Any
 
 from steersman import kinds
+from steersman.errors import FieldViolation
 from steersman.kinds import Kind
 from steersman.manifests import codec
 from steersman.validation import meta
@@ -53,7 +54,11 @@ def edited(document: dict[str, Any], changes: Changes) -> dict[str, Any]:
 
 def created(api_version: str, kind: str, changes: Changes | None = None) -> Any:
     """The first manifest of a kind with changes, as it is after the hooks of a create."""
-    obj: Any = codec.decode_object(edited(manifests.of(api_version, kind), changes or {}))
+    return prepared(codec.decode_object(edited(manifests.of(api_version, kind), changes or {})))
+
+
+def prepared(obj: Any) -> Any:
+    """An object as it is after the hooks of a create."""
     found = kinds.of(obj)
     if found.namespaced and not obj.metadata.namespace:
         obj.metadata.namespace = "default"
@@ -64,13 +69,17 @@ def created(api_version: str, kind: str, changes: Changes | None = None) -> Any:
     return obj
 
 
-def refused(obj: Any) -> list[str]:
-    """The fields of a new object that are refused, each once, in order."""
+def violations(obj: Any) -> list[FieldViolation]:
+    """Everything wrong with a new object."""
     kind = kinds.of(obj)
     strategy = _of(kind)
     found = meta.validate(obj.metadata, namespaced=kind.namespaced, name_rule=strategy.validate_name)
-    found += strategy.validate(obj) + strategy.validate_create(obj)
-    return list(dict.fromkeys(violation.field for violation in found))
+    return found + strategy.validate(obj) + strategy.validate_create(obj)
+
+
+def refused(obj: Any) -> list[str]:
+    """The fields of a new object that are refused, each once, in order."""
+    return list(dict.fromkeys(violation.field for violation in violations(obj)))
 
 
 def refused_update(old: Any, changes: Changes) -> list[str]:
