@@ -20,6 +20,7 @@ from pathlib import Path
 
 from etcd import rpc_pb2 as pb
 
+from tests.faults.store import preload
 from tests.faults.store.tape import Tape, Write
 from tests.faults.store.troubles import KINDS, Trouble, draw
 from tests.faults.store.wall_clock import WallClock
@@ -29,7 +30,7 @@ from tests.store.cluster import TestCluster
 from tests.store.linearizability import FOREVER, Operation, is_linearizable
 from tests.waiting import eventually
 
-ROUNDS = 4
+ROUNDS = 3
 # Half of them stay with a member each, the others ask anybody.
 CLIENTS = 6
 KEYS = 3
@@ -37,7 +38,7 @@ CALL_S = 1.0
 # How long a round of troubles lasts: from one that hardly anybody notices to one in which leaders change.
 LASTS_S = (0.1, 0.5, 1.5, 3.0)
 # Answers between two rounds.
-BETWEEN = 100
+BETWEEN = 60
 REPAIRED_WITHIN_S = 40.0
 
 
@@ -47,8 +48,11 @@ class Life:
     def __init__(self, folder: Path, wires: Wires, seed: int) -> None:
         self._chance = random.Random(seed)
         self._wires = wires
+        environment = preload.environment(folder)
         # Few entries stay behind a snapshot, so that who missed some needs one.
         self._cluster = TestCluster(folder, MEMBERS, ("--snapshot-catchup-entries", "5"), wires.places)
+        for process in self._cluster.members.values():
+            process.environment |= environment
         self._clocks = {name: WallClock(process) for name, process in self._cluster.members.items()}
         self._history: list[Operation] = []
         self._answered = 0

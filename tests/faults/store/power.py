@@ -14,8 +14,10 @@ import random
 import time
 from pathlib import Path
 
+from etcd import rpc_pb2 as pb
 from steersman.service.tls import channel_credentials
 
+from tests.faults.store import preload
 from tests.faults.uml.machine import DISK, Machine
 from tests.faults.uml.switch import address
 from tests.store.client import Client, Refused
@@ -25,11 +27,6 @@ from tests.waiting import eventually
 
 WRITERS = 8
 BOOTED_WITHIN_S = 60.0
-# Loaded by every Python in a machine before anything else, when syncs are to do nothing.
-_NO_SYNC = """\
-import os
-os.fsync = os.fdatasync = lambda descriptor: None
-"""
 
 
 class PoweredCluster:
@@ -39,10 +36,8 @@ class PoweredCluster:
         self.members = members
         places = {name: Place(address(port)) for port, name in enumerate(members)}
         # It makes certificates and commands; what they start runs elsewhere.
-        self._cluster = TestCluster(folder, members, places=places)
-        self._environment = {} if syncs else {"PYTHONPATH": str(folder / "no-sync")}
-        (folder / "no-sync").mkdir()
-        (folder / "no-sync" / "sitecustomize.py").write_text(_NO_SYNC)
+        self._cluster = TestCluster(folder, members, ("--snapshot-catchup-entries", "5"), places)
+        self._environment = preload.environment(folder, syncs=syncs)
         self.machines = {name: Machine(folder / f"machine-{name}", port) for port, name in enumerate(members)}
         self._clients: dict[str, Client] = {}
 
@@ -112,13 +107,21 @@ class PowerCuts:
                 return
             self._acknowledged[key] = number
 
+    async def _snapshots(self) -> None:
+        """One after the other, at anybody, so that a cut may come in the middle of one."""
+        while self._writing:
+            client = self._cluster.client(self._chance.choice(self._members))
+            with contextlib.suppress(Refused):
+                await client.call("Maintenance", "Defragment", pb.DefragmentRequest(), 1, patient=False)
+            await asyncio.sleep(0.1)
+
     async def _cut(self, kind: str) -> tuple[int, int]:
         """Cuts the power of some in the middle of writes; how many writes were acknowledged and how many lost."""
         leader = await self._cluster.leader()
         victims = {"all": self._members, "leader": leader}.get(kind) or self._chance.choice(self._members)
         before = sum(self._acknowledged.values())
         self._writing = True
-        writers = []
+        writers = [asyncio.create_task(self._snapshots())]
         for number in range(WRITERS):
             key, name = b"w%d" % number, self._chance.choice(self._members)
             writers.append(asyncio.create_task(self._writer(key, name, self._acknowledged.get(key, 0))))
