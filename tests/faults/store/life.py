@@ -120,8 +120,8 @@ class Life:
         kinds = self._chance.sample(KINDS, count)
         lasts = self._chance.choice(LASTS_S)
         if self._chance.random() < 0.25:
-            # Undisturbed and for long enough that it needs a snapshot.
-            kinds, lasts = ["one falls behind"], 1.5
+            # Undisturbed, and until the connections are given up whose buffers still hold what it misses.
+            kinds, lasts = ["one falls behind"], 3.0
         leader = await self._leader()
         troubles = [draw(self._chance, kind, leader) for kind in kinds]
         print(f"  {self._age():.1f} s: for {lasts:g} s {'; '.join(map(str, troubles))} (leader {leader})", flush=True)

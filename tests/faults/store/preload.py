@@ -8,7 +8,7 @@ from pathlib import Path
 # Log files so small that each life begins and removes many.
 _SMALL_FILES = """\
 from store.raft import wal
-wal.SEGMENT_BYTES = 16 * 1024
+wal.SEGMENT_BYTES = 4 * 1024
 """
 _NO_SYNC = """\
 import os
