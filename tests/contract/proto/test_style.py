@@ -42,6 +42,10 @@ RENAMED = {
     "steersman.networking.v1.NetworkPolicyIngressRule.from_peers": "from",
 }
 
+# How a comment says what a second call does, and who may call. "As X" and "As for X" leave it to another rpc.
+REPEATED = re.compile(r"[Ii]dempotent|Reads only|^As ")
+CALLERS = re.compile(r"\bFor (?:the|whoever|everybody|everyone|those|any|who)\b|^As ")
+
 # Kinds whose plural is the name of the kind, so that the service has another.
 SERVICES = {"EndpointsApi": "endpoints"}
 
@@ -148,6 +152,17 @@ def test_comments_are_sentences(elements: list[Element]) -> None:
         if element.comment and element.comment[-1] not in ".)?"
     ]
     assert not unended, "\n".join(unended)
+
+
+def test_every_rpc_says_what_a_second_call_does_and_who_may_call(elements: list[Element]) -> None:
+    rpcs = [element for element in elements if element.kind == "rpc"]
+    silent = [
+        f"{rpc.full_name}: {what}"
+        for rpc in rpcs
+        for what, words in (("what a second call does", REPEATED), ("who may call it", CALLERS))
+        if not words.search(" ".join(rpc.comment.split()))
+    ]
+    assert not silent, "\n".join(silent)
 
 
 def test_lines_are_short() -> None:
