@@ -21,10 +21,15 @@ from steersman.service.tls import TLSFiles
 from apiserver import bootstrap_access, bootstrap_objects, compaction, default_roles, errors, strategies
 from apiserver.access import Access
 from apiserver.admission.certificates import CertificateRequests
+from apiserver.admission.default_storage_class import DefaultStorageClass
 from apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
 from apiserver.admission.escalation import Escalation
+from apiserver.admission.limit_ranger import LimitRanger
 from apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from apiserver.admission.node_restriction import NodeRestriction
+from apiserver.admission.pod_security import PodSecurity
+from apiserver.admission.priority import Priority
+from apiserver.admission.resource_quota import QuotaAdmission
 from apiserver.admission.service_account import ServiceAccounts
 from apiserver.allocation import Allocator
 from apiserver.metrics import Metrics
@@ -152,6 +157,12 @@ class Apiserver:
                 CertificateRequests(authorizer),
                 ServiceAccounts(self.registries[ACCOUNTS], mount_tokens=accounts.issues),
                 DefaultTolerationSeconds(settings.default_toleration_s),
+                LimitRanger(self.registries["steersman.core.v1.LimitRanges"]),
+                Priority(self.registries["steersman.scheduling.v1.PriorityClasses"]),
+                DefaultStorageClass(self.registries["steersman.storage.v1.StorageClasses"]),
+                PodSecurity(namespaces),
+                # Last: what is refused anyway costs nothing.
+                QuotaAdmission(self.registries, storage),
             ]
         )
         metrics = Metrics(self._metrics_registry)
@@ -218,6 +229,7 @@ class Apiserver:
                     self.registries["steersman.core.v1.Namespaces"],
                     self.registries["steersman.core.v1.Services"],
                     self.registries["steersman.discovery.v1.EndpointSlices"],
+                    self.registries["steersman.scheduling.v1.PriorityClasses"],
                     address=self._settings.advertise_address,
                     port=self._settings.advertise_port,
                     cluster_ip=first,

@@ -9,6 +9,8 @@ from steersman.core.v1.namespace_pb2 import Namespace
 from steersman.core.v1.service_pb2 import Service
 from steersman.discovery.v1.endpoint_slice_pb2 import EndpointSlice
 from steersman.meta.v1.requests_pb2 import WriteOptions
+from steersman.scheduling.v1.priority_class_pb2 import PriorityClass
+from steersman.validation.limits import SYSTEM_PRIORITIES
 
 from apiserver import errors
 from apiserver.authn import MASTERS, User
@@ -22,7 +24,14 @@ _OPTIONS = WriteOptions(field_manager="apiserver")
 
 
 async def ensure(
-    namespaces: Registry, services: Registry, slices: Registry, *, address: str, port: int, cluster_ip: str
+    namespaces: Registry,
+    services: Registry,
+    slices: Registry,
+    classes: Registry,
+    *,
+    address: str,
+    port: int,
+    cluster_ip: str,
 ) -> None:
     """Creates what is missing; idempotent, and safe beside other apiservers that do the same.
 
@@ -30,6 +39,7 @@ async def ensure(
         namespaces: the registry of namespaces.
         services: the registry of Services.
         slices: the registry of EndpointSlices.
+        classes: the registry of PriorityClasses.
         address: where this apiserver is reached; empty: pods are told of none.
         port: the port there.
         cluster_ip: address of the Service `kubernetes`.
@@ -38,6 +48,10 @@ async def ensure(
         namespace = Namespace()
         namespace.metadata.name = name
         await _create(namespaces, namespace)
+    for name, value in SYSTEM_PRIORITIES.items():
+        priority = PriorityClass(value=value, description="For pods without which the cluster does not work.")
+        priority.metadata.name = name
+        await _create(classes, priority)
     if not address:
         return
     service = Service()

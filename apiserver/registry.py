@@ -20,11 +20,11 @@ from steersman.meta.v1.requests_pb2 import WriteOptions
 from steersman.validation import meta
 
 from apiserver import allocation, errors
-from apiserver.admission.port import CREATE, DELETE, STATUS, UPDATE, Admission, Plugin
+from apiserver.admission.port import CREATE, DELETE, STATUS, UPDATE, Admission, Charge, Plugin
 from apiserver.allocation import Allocator
 from apiserver.apply.merge import FieldsConflict, apply_fields, record_update
 from apiserver.authn import User
-from apiserver.storage.port import Claim, KeyChanged, KeyExists, Page, Storage, Stored
+from apiserver.storage.port import Claim, Guarded, KeyChanged, KeyExists, Page, Storage, Stored
 from apiserver.storage.viewed import ViewedStorage
 from apiserver.strategy import Strategy
 from apiserver.watchcache.cache import Cache, selectable
@@ -215,7 +215,7 @@ class Registry:
         for attempt in range(ATTEMPTS):
             placed = self._like(obj)
             try:
-                return await self._store_new(user, placed, options, warnings)
+                return await self._store_new(user, placed, options, warnings, write.charge)
             except KeyExists as error:
                 # An address that was only proposed went to somebody else meanwhile: propose another.
                 proposed = error.key.startswith(allocation.PREFIX) and not self._asks_for(obj, error.key)
@@ -228,7 +228,9 @@ class Registry:
         wanted = self.strategy.claims(obj, None)
         return any(want.value and allocation.key_of(want.range, want.value) == key for want in wanted)
 
-    async def _store_new(self, user: User, obj: Any, options: WriteOptions, warnings: list[str]) -> Written:
+    async def _store_new(
+        self, user: User, obj: Any, options: WriteOptions, warnings: list[str], charge: Charge | None
+    ) -> Written:
         metadata = obj.metadata
         claims = await self._around.allocator.assign(obj, self.strategy.claims(obj, None), self._owner(obj))
         if options.dry_run:
@@ -236,7 +238,8 @@ class Registry:
                 raise errors.ObjectExists(self.resource, metadata.name, metadata.namespace)
             return Written(obj, 0, warnings)
         key = self.key(metadata.namespace, metadata.name)
-        revision = await self._storage.create(key, self._encode(obj), claims=claims)
+        data = self._encode(obj)
+        revision = await _settled(charge, lambda guards: self._storage.create(key, data, claims=claims, guards=guards))
         log.debug("created", resource=self.resource, name=metadata.name, user=user.name, revision=revision)
         return Written(obj, revision, warnings)
 
@@ -452,13 +455,13 @@ class Registry:
             claims = await self._around.allocator.assign(new, self.strategy.claims(new, old), self._owner(new))
         if options.dry_run:
             return Written(new, stored.revision, warnings)
+        data, releases = self._encode(new), self._released(old, new)
         try:
-            revision = await self._storage.update(
-                stored.key,
-                self._encode(new),
-                revision=stored.revision,
-                claims=claims,
-                releases=self._released(old, new),
+            revision = await _settled(
+                write.charge,
+                lambda guards: self._storage.update(
+                    stored.key, data, revision=stored.revision, claims=claims, releases=releases, guards=guards
+                ),
             )
         except KeyChanged as error:
             return error
@@ -631,3 +634,8 @@ class Registry:
     def _raise_invalid(self, obj: Any, violations: list[FieldViolation]) -> None:
         if violations:
             raise errors.InvalidObject(self.resource, obj.metadata.name or obj.metadata.generate_name, violations)
+
+
+async def _settled(charge: Charge | None, put: Callable[[Sequence[Guarded]], Awaitable[int]]) -> int:
+    """Stores by `put`, with whatever says that the write is paid for."""
+    return await put(()) if charge is None else await charge.settle(put)

@@ -30,6 +30,7 @@ from controllers.namespace.controller import NamespaceController
 from controllers.node import controller as node
 from controllers.node.controller import NodeController
 from controllers.replicaset.controller import ReplicaSetController
+from controllers.resourcequota.controller import ResourceQuotaController
 from controllers.rootca.controller import RootCAPublisher
 
 log = structlog.get_logger(__name__)
@@ -106,6 +107,13 @@ class Controllers:
             NamespaceController(api, informer("v1", "Namespace"), clock, metrics).controller,
             ServiceAccountController(
                 api, informer("v1", "Namespace"), informer("v1", "ServiceAccount"), clock, metrics
+            ).controller,
+            ResourceQuotaController(
+                api,
+                {kind: self._informers[kind.service] for kind in kinds.every() if kind.service in self._informers},
+                informer("v1", "ResourceQuota"),
+                clock,
+                metrics,
             ).controller,
             TokenCleaner(api, informer("v1", "Secret"), clock, metrics).controller,
         ]

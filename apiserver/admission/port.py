@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from steersman.kinds import Kind
 
 from apiserver.authn import User
+from apiserver.storage.port import Guarded
 
 CREATE, UPDATE, DELETE, STATUS = "create", "update", "delete", "status"
+
+
+class Charge(Protocol):
+    """What a write costs its namespace."""
+
+    async def settle(self, put: Callable[[Sequence[Guarded]], Awaitable[int]]) -> int:
+        """Stores the object by `put`, together with what says that it is paid for; returns the revision."""
+        ...
 
 
 @dataclass
@@ -23,6 +33,8 @@ class Admission:
         obj: the object; plugins may change it, except for DELETE.
         old: what it was before; None for CREATE.
         warnings: told to the writer.
+        charge: what the write costs its namespace; None: nothing that anybody counts.
+        notes: told to the audit log, by name.
     """
 
     kind: Kind
@@ -31,6 +43,8 @@ class Admission:
     obj: Any
     old: Any | None = None
     warnings: list[str] = field(default_factory=list)
+    charge: Charge | None = None
+    notes: dict[str, str] = field(default_factory=dict)
 
 
 class Plugin(Protocol):

@@ -18,6 +18,7 @@ from apiserver import errors
 from apiserver.storage.port import (
     Claim,
     Compacted,
+    Guarded,
     KeyChanged,
     KeyExists,
     Page,
@@ -152,17 +153,23 @@ class EtcdStorage:
         as_of = revision or answer.header.revision
         return Page(items, as_of, answer.more, max(0, answer.count - len(items)))
 
-    async def create(self, key: str, value: bytes, *, claims: Sequence[Claim] = ()) -> int:
+    async def create(
+        self, key: str, value: bytes, *, claims: Sequence[Claim] = (), guards: Sequence[Guarded] = ()
+    ) -> int:
         """See `Storage.create`."""
         puts = [Claim(key, value), *claims]
         request = rpc_pb2.TxnRequest(
-            compare=[_absent(put.key) for put in puts],
-            success=[_put(put) for put in puts],
-            failure=[_get(put.key) for put in puts],
+            compare=[*(_absent(put.key) for put in puts), *(_unchanged(each.key, each.revision) for each in guards)],
+            success=[*(_put(put.key, put.value) for put in puts), *(_put(each.key, each.value) for each in guards)],
+            failure=[*(_get(put.key) for put in puts), *(_get(each.key) for each in guards)],
         )
         answer = await self._call(_TXN, request, idempotent=False)
         if not answer.succeeded:
-            raise KeyExists(self._first_present(answer) or key)
+            for put, response in zip(puts, answer.responses, strict=False):
+                if response.response_range.kvs:
+                    raise KeyExists(put.key)
+            self._explain_guards(guards, answer.responses[len(puts) :])
+            raise KeyExists(key)
         return int(answer.header.revision)
 
     async def update(
@@ -173,19 +180,26 @@ class EtcdStorage:
         revision: int,
         claims: Sequence[Claim] = (),
         releases: Sequence[str] = (),
+        guards: Sequence[Guarded] = (),
     ) -> int:
         """See `Storage.update`."""
         request = rpc_pb2.TxnRequest(
-            compare=[_unchanged(key, revision), *(_absent(claim.key) for claim in claims)],
+            compare=[
+                _unchanged(key, revision),
+                *(_absent(claim.key) for claim in claims),
+                *(_unchanged(each.key, each.revision) for each in guards),
+            ],
             success=[
-                *(_put(put) for put in (Claim(key, value), *claims)),
+                _put(key, value),
+                *(_put(claim.key, claim.value) for claim in claims),
+                *(_put(each.key, each.value) for each in guards),
                 *(_delete(released) for released in releases),
             ],
-            failure=[_get(key), *(_get(claim.key) for claim in claims)],
+            failure=[_get(key), *(_get(claim.key) for claim in claims), *(_get(each.key) for each in guards)],
         )
         answer = await self._call(_TXN, request, idempotent=False)
         if not answer.succeeded:
-            self._explain(key, revision, answer)
+            self._explain(key, revision, answer, claims=len(claims), guards=guards)
         return int(answer.header.revision)
 
     async def delete(self, key: str, *, revision: int, releases: Sequence[str] = ()) -> int:
@@ -206,19 +220,22 @@ class EtcdStorage:
             await self._call(_COMPACT, rpc_pb2.CompactionRequest(revision=revision), idempotent=False)
 
     @staticmethod
-    def _first_present(answer: Any) -> str | None:
-        for response in answer.responses:
-            for kv in response.response_range.kvs:
-                return str(kv.key.decode())
-        return None
+    def _explain_guards(guards: Sequence[Guarded], responses: Sequence[Any]) -> None:
+        for guard, response in zip(guards, responses, strict=False):
+            current = next((Stored(guard.key, kv.value, kv.mod_revision) for kv in response.response_range.kvs), None)
+            if current is None or current.revision != guard.revision:
+                raise KeyChanged(guard.key, current)
 
-    def _explain(self, key: str, revision: int, answer: Any) -> None:
-        own, *claimed = answer.responses
+    def _explain(
+        self, key: str, revision: int, answer: Any, *, claims: int = 0, guards: Sequence[Guarded] = ()
+    ) -> None:
+        own, *others = answer.responses
         current = next((Stored(key, kv.value, kv.mod_revision) for kv in own.response_range.kvs), None)
         if current is not None and current.revision == revision:
-            for response in claimed:
+            for response in others[:claims]:
                 for kv in response.response_range.kvs:
                     raise KeyExists(kv.key.decode())
+            self._explain_guards(guards, others[claims:])
         raise KeyChanged(key, current)
 
     async def watch(self, prefix: str, *, revision: int) -> AsyncIterator[StorageBatch]:
@@ -287,8 +304,8 @@ def _unchanged(key: str, revision: int) -> rpc_pb2.Compare:
     )
 
 
-def _put(put: Claim) -> rpc_pb2.RequestOp:
-    return rpc_pb2.RequestOp(request_put=rpc_pb2.PutRequest(key=put.key.encode(), value=put.value))
+def _put(key: str, value: bytes) -> rpc_pb2.RequestOp:
+    return rpc_pb2.RequestOp(request_put=rpc_pb2.PutRequest(key=key.encode(), value=value))
 
 
 def _get(key: str) -> rpc_pb2.RequestOp:

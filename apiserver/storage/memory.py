@@ -12,6 +12,7 @@ from sortedcontainers import SortedDict
 from apiserver.storage.port import (
     Claim,
     Compacted,
+    Guarded,
     KeyChanged,
     KeyExists,
     Page,
@@ -65,12 +66,16 @@ class MemoryStorage:
         earlier = (e.revision for e in reversed(self._history) if e.key == event.key and e.revision < event.revision)
         return next(earlier, self._oldest)
 
-    async def create(self, key: str, value: bytes, *, claims: Sequence[Claim] = ()) -> int:
+    async def create(
+        self, key: str, value: bytes, *, claims: Sequence[Claim] = (), guards: Sequence[Guarded] = ()
+    ) -> int:
         """See `Storage.create`."""
         for wanted in (key, *(claim.key for claim in claims)):
             if wanted in self._values:
                 raise KeyExists(wanted)
-        return await self._commit([(key, value), *((claim.key, claim.value) for claim in claims)])
+        for guard in guards:
+            self._guard(guard.key, guard.revision)
+        return await self._commit([(key, value), *_puts(claims, guards)])
 
     async def update(
         self,
@@ -80,13 +85,16 @@ class MemoryStorage:
         revision: int,
         claims: Sequence[Claim] = (),
         releases: Sequence[str] = (),
+        guards: Sequence[Guarded] = (),
     ) -> int:
         """See `Storage.update`."""
         self._guard(key, revision)
+        for guard in guards:
+            self._guard(guard.key, guard.revision)
         for claim in claims:
             if claim.key in self._values:
                 raise KeyExists(claim.key)
-        changes: list[tuple[str, bytes | None]] = [(key, value), *((c.key, c.value) for c in claims)]
+        changes: list[tuple[str, bytes | None]] = [(key, value), *_puts(claims, guards)]
         return await self._commit([*changes, *((released, None) for released in releases)])
 
     async def delete(self, key: str, *, revision: int, releases: Sequence[str] = ()) -> int:
@@ -146,3 +154,7 @@ class MemoryStorage:
         while index and self._history[index - 1].revision > revision:
             index -= 1
         return self._history[index:]
+
+
+def _puts(claims: Sequence[Claim], guards: Sequence[Guarded]) -> builtins.list[tuple[str, bytes]]:
+    return [*((claim.key, claim.value) for claim in claims), *((guard.key, guard.value) for guard in guards)]

@@ -81,6 +81,14 @@ class Claim(NamedTuple):
     value: bytes
 
 
+class Guarded(NamedTuple):
+    """Another key that is replaced in the same transaction as a write, if it still has a revision."""
+
+    key: str
+    value: bytes
+    revision: int
+
+
 class Storage(Protocol):
     """The port. All methods may raise `errors.StorageUnavailable`; reads are linearizable."""
 
@@ -96,11 +104,14 @@ class Storage(Protocol):
         """
         ...
 
-    async def create(self, key: str, value: bytes, *, claims: Sequence[Claim] = ()) -> int:
-        """Puts a new key, and claims with it; returns the revision. All or nothing.
+    async def create(
+        self, key: str, value: bytes, *, claims: Sequence[Claim] = (), guards: Sequence[Guarded] = ()
+    ) -> int:
+        """Puts a new key, and claims with it, and replaces what is guarded; returns the revision. All or nothing.
 
         Raises:
             KeyExists: the key, or one of the claims, is there already.
+            KeyChanged: a guarded key has another revision or is gone.
         """
         ...
 
@@ -112,11 +123,12 @@ class Storage(Protocol):
         revision: int,
         claims: Sequence[Claim] = (),
         releases: Sequence[str] = (),
+        guards: Sequence[Guarded] = (),
     ) -> int:
         """Replaces a key that still has `revision`, takes claims and gives back others; returns the new revision.
 
         Raises:
-            KeyChanged: the key has another revision or is gone.
+            KeyChanged: the key, or one that is guarded, has another revision or is gone.
             KeyExists: one of the claims is there already.
         """
         ...

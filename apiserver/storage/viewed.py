@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from apiserver.storage.port import Claim, KeyChanged, Page, Storage, StorageBatch, StorageEvent, Stored
+from apiserver.storage.port import Claim, Guarded, KeyChanged, Page, Storage, StorageBatch, StorageEvent, Stored
 
 Form = Callable[[bytes], bytes]
 
@@ -27,8 +27,11 @@ class ViewedStorage:
     def _shown(self, stored: Stored) -> Stored:
         return stored._replace(value=self._shown_of(stored.value))
 
-    def _changed(self, error: KeyChanged) -> KeyChanged:
-        return KeyChanged(error.key, self._shown(error.current) if error.current is not None else None)
+    def _changed(self, key: str, error: KeyChanged) -> KeyChanged:
+        """The same for who sees the other form; what is guarded beside the key has no other form."""
+        if error.key != key or error.current is None:
+            return error
+        return KeyChanged(key, self._shown(error.current))
 
     async def get(self, key: str) -> Stored | None:
         """See `Storage.get`."""
@@ -40,9 +43,11 @@ class ViewedStorage:
         page = await self._storage.list(prefix, after=after, limit=limit, revision=revision)
         return page._replace(items=[self._shown(item) for item in page.items])
 
-    async def create(self, key: str, value: bytes, *, claims: Sequence[Claim] = ()) -> int:
+    async def create(
+        self, key: str, value: bytes, *, claims: Sequence[Claim] = (), guards: Sequence[Guarded] = ()
+    ) -> int:
         """See `Storage.create`."""
-        return await self._storage.create(key, self._stored_of(value), claims=claims)
+        return await self._storage.create(key, self._stored_of(value), claims=claims, guards=guards)
 
     async def update(
         self,
@@ -52,20 +57,23 @@ class ViewedStorage:
         revision: int,
         claims: Sequence[Claim] = (),
         releases: Sequence[str] = (),
+        guards: Sequence[Guarded] = (),
     ) -> int:
         """See `Storage.update`."""
         stored = self._stored_of(value)
         try:
-            return await self._storage.update(key, stored, revision=revision, claims=claims, releases=releases)
+            return await self._storage.update(
+                key, stored, revision=revision, claims=claims, releases=releases, guards=guards
+            )
         except KeyChanged as error:
-            raise self._changed(error) from error
+            raise self._changed(key, error) from error
 
     async def delete(self, key: str, *, revision: int, releases: Sequence[str] = ()) -> int:
         """See `Storage.delete`."""
         try:
             return await self._storage.delete(key, revision=revision, releases=releases)
         except KeyChanged as error:
-            raise self._changed(error) from error
+            raise self._changed(key, error) from error
 
     async def compact(self, revision: int) -> None:
         """See `Storage.compact`."""

@@ -18,7 +18,6 @@ FINISHED = ("Succeeded", "Failed")
 # Fields of the spec that are stored and that no component acts on yet, with what that means for the pod.
 UNUSED = (
     ("resource_claims", "resourceClaims", "dynamic resources are not allocated"),
-    ("priority_class_name", "priorityClassName", "priorities are not resolved from classes"),
     ("host_users", "hostUsers", "no user namespace is made"),
     ("os", "os", "every node runs Linux"),
     ("eviction_responders", "evictionResponders", "nobody is asked about evictions"),

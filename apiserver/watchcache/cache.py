@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -89,6 +89,10 @@ class Cache:
     def get(self, key: str) -> Entry | None:
         """An object as the cache has it; it may be older than the store's."""
         return self._entries.get(key)
+
+    def keys(self) -> Iterable[str]:
+        """The keys of all objects as the cache has them."""
+        return self._entries.keys()
 
     def entries(self) -> Iterator[Entry]:
         """All objects as the cache has them."""

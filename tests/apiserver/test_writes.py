@@ -123,9 +123,9 @@ async def test_a_dry_run_does_everything_but_store(api: Api) -> None:
 
 async def test_fields_that_nothing_acts_on_are_stored_with_a_warning(served: Served, api: Api) -> None:
     made = pod()
-    made.spec.priority_class_name = "high"
-    assert (await api.pods.create(made)).spec.priority_class_name == "high"
-    assert served.warnings == ["spec.priorityClassName: priorities are not resolved from classes"]
+    made.spec.host_users = False
+    assert (await api.pods.create(made)).spec.HasField("host_users")
+    assert served.warnings == ["spec.hostUsers: no user namespace is made"]
 
 
 async def test_an_object_of_too_many_bytes_is_refused(api: Api) -> None:
