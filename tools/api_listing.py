@@ -27,7 +27,8 @@ PROTO = ROOT / "proto"
 RELEASED = PROTO / "released.txt"
 HEADER = (
     "# What the API promised when it was released last. Written by `./dev freeze`; a test refuses to take it back.\n"
-    "# Fields: number, name, type, and the name in JSON where it is not made of the name. Values: number, name. Rpcs: name, request, response.\n"
+    "# Fields: number, name, type, and the name in JSON where it is not made of the name.\n"
+    "# Values: number, name. Rpcs: name, request, response.\n"
 )
 
 Listing = dict[str, list[str]]
