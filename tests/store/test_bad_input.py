@@ -279,8 +279,12 @@ async def test_a_member_with_an_expired_certificate_is_no_member(tmp_path: Path)
         await eventually(written, 20)
         with pytest.raises(Refused):
             await cluster.client("c").call("KV", "Put", pb.PutRequest(key=b"c"), 1)
-        status = [await cluster.client(name).status() for name in "abc"]
-        assert status[0].leader == status[1].leader != 0 and status[2].leader == 0
+
+        async def led() -> bool:
+            first, second, third = [(await cluster.client(name).status()).leader for name in "abc"]
+            return first == second != 0 == third
+
+        await eventually(led, 20)
         late.kill()
         late.flags = good
         late.start()
