@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -56,6 +57,7 @@ class Machine:
         self.console = folder / "console.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._printer: subprocess.Popen[bytes] | None = None
+        assert shutil.which(KERNEL), "the package user-mode-linux is not installed"
         folder.mkdir(parents=True)
         run("truncate", "-s", f"{disk_mib}M", self._disk)
         run("mkfs.ext4", "-q", "-F", "-m", "0", self._disk)
@@ -93,14 +95,14 @@ class Machine:
             "umid=machine",
             "quiet",
         ]
-        # A machine is one processor; it loses time when it is moved between several.
+        # A machine is one processor; it loses time when it is moved between several. It ends with whoever started it.
         cores = sorted(os.sched_getaffinity(0))
-        pinned = ["taskset", "--cpu-list", str(cores[self._port % len(cores)])]
+        placed = ["setpriv", "--pdeathsig", "KILL", "taskset", "--cpu-list", str(cores[self._port % len(cores)])]
         with self.console.open("ab") as console:
             # The console must not be a file.
             self._printer = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=console)
             self._process = subprocess.Popen(
-                [*pinned, *arguments],
+                [*placed, *arguments],
                 stdin=subprocess.DEVNULL,
                 stdout=self._printer.stdin,
                 stderr=subprocess.STDOUT,
