@@ -196,7 +196,7 @@ def down(ctx: click.Context, name: str) -> None:
 @click.pass_context
 def status(ctx: click.Context, name: str) -> None:
     """Show how a cluster on this machine is doing: every service, its state, and where its log is."""
-    from steersman.cli import columns, output
+    from steersman.cli import cells, output
 
     from lab import record, supervision
     from lab.layout import Lab
@@ -217,7 +217,7 @@ def status(ctx: click.Context, name: str) -> None:
                 continue
             for state in states:
                 healthy = healthy and state.state == "RUNNING"
-                since = columns.duration(max(0, int(time.time() - state.since))) if state.since else "-"
+                since = cells.duration(max(0, int(time.time() - state.since))) if state.since else "-"
                 log = str(machine.logs / f"{state.name}.log")
                 rows.append([machine.name, str(machine.address), state.name, state.state, since, log])
         click.echo(output.table(["MACHINE", "ADDRESS", "SERVICE", "STATE", "FOR", "LOG"], rows))

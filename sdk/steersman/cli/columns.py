@@ -2,45 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 from steersman import kinds
-from steersman.clock import from_timestamp
-
-
-class Column(NamedTuple):
-    """A column: its heading, how a cell is made, and whether it is shown only with `-o wide`."""
-
-    heading: str
-    cell: Callable[[Any, datetime], str]
-    wide: bool = False
-
-
-def age(moment: Any, now: datetime) -> str:
-    """How long ago a timestamp is, in one or two units: "45s", "3m12s", "5h", "12d"."""
-    if not moment.seconds:
-        return "<unknown>"
-    return duration(max(0, int((now - from_timestamp(moment)).total_seconds())))
-
-
-def duration(seconds: int) -> str:
-    """A span of time as kubectl writes it."""
-    minutes, hours, days = seconds // 60, seconds // 3600, seconds // 86400
-    if seconds < 120:
-        return f"{seconds}s"
-    if minutes < 10:
-        return f"{minutes}m{seconds % 60}s" if seconds % 60 else f"{minutes}m"
-    if hours < 3:
-        return f"{minutes}m"
-    if hours < 8:
-        return f"{hours}h{minutes % 60}m" if minutes % 60 else f"{hours}h"
-    if hours < 48:
-        return f"{hours}h"
-    if days < 8:
-        return f"{days}d{hours % 24}h" if hours % 24 else f"{days}d"
-    return f"{days}d" if days < 730 else f"{days // 365}y"
+from steersman.cli.cells import AGE, NAME, Column, age, containers, images, pairs
+from steersman.cli.resource_columns import RESOURCES
+from steersman.cli.workload_columns import WORKLOADS
 
 
 def pod_status(pod: Any) -> str:
@@ -108,11 +77,6 @@ def _external(service: Any, _now: datetime) -> str:
     return ",".join(given) or ("<pending>" if service.spec.type == "LoadBalancer" else "<none>")
 
 
-def pairs(labels: Any) -> str:
-    """Labels as one text, `a=b,c=d`."""
-    return ",".join(f"{key}={value}" for key, value in sorted(labels.items())) or "<none>"
-
-
 def _endpoints(one: Any, _now: datetime) -> str:
     addresses = [address for endpoint in one.endpoints for address in endpoint.addresses]
     shown = ",".join(addresses[:3])
@@ -129,32 +93,21 @@ def _last_seen(event: Any, now: datetime) -> str:
     return age(moment, now)
 
 
-def _containers(spec: Any) -> str:
-    return ",".join(container.name for container in spec.containers)
-
-
-def _images(spec: Any) -> str:
-    return ",".join(container.image for container in spec.containers)
-
-
-_NAME = Column("NAME", lambda obj, _: str(obj.metadata.name))
-_AGE = Column("AGE", lambda obj, now: age(obj.metadata.creation_timestamp, now))
-
 _COLUMNS: dict[str, list[Column]] = {
     "Pod": [
-        _NAME,
+        NAME,
         Column("READY", _ready),
         Column("STATUS", lambda pod, _: pod_status(pod)),
         Column("RESTARTS", _restarts),
-        _AGE,
+        AGE,
         Column("IP", lambda pod, _: pod.status.pod_ip or "<none>", wide=True),
         Column("NODE", lambda pod, _: pod.spec.node_name or "<none>", wide=True),
         Column("NOMINATED NODE", lambda pod, _: pod.status.nominated_node_name or "<none>", wide=True),
     ],
     "Node": [
-        _NAME,
+        NAME,
         Column("STATUS", _node_status),
-        _AGE,
+        AGE,
         Column("VERSION", lambda node, _: node.status.node_info.kubelet_version),
         Column("INTERNAL-IP", _address, wide=True),
         Column("POD-CIDR", lambda node, _: node.spec.pod_cidr or "<none>", wide=True),
@@ -163,43 +116,43 @@ _COLUMNS: dict[str, list[Column]] = {
         Column("CONTAINER-RUNTIME", lambda node, _: node.status.node_info.container_runtime_version, wide=True),
     ],
     "Service": [
-        _NAME,
+        NAME,
         Column("TYPE", lambda service, _: service.spec.type),
         Column("CLUSTER-IP", lambda service, _: service.spec.cluster_ip or "<none>"),
         Column("EXTERNAL-IP", _external),
         Column("PORT(S)", _service_ports),
-        _AGE,
+        AGE,
         Column("SELECTOR", lambda service, _: pairs(service.spec.selector), wide=True),
     ],
     "Deployment": [
-        _NAME,
+        NAME,
         Column("READY", lambda d, _: f"{d.status.ready_replicas}/{d.spec.replicas}"),
         Column("UP-TO-DATE", lambda d, _: str(d.status.updated_replicas)),
         Column("AVAILABLE", lambda d, _: str(d.status.available_replicas)),
-        _AGE,
-        Column("CONTAINERS", lambda d, _: _containers(d.spec.template.spec), wide=True),
-        Column("IMAGES", lambda d, _: _images(d.spec.template.spec), wide=True),
+        AGE,
+        Column("CONTAINERS", lambda d, _: containers(d.spec.template.spec), wide=True),
+        Column("IMAGES", lambda d, _: images(d.spec.template.spec), wide=True),
     ],
     "ReplicaSet": [
-        _NAME,
+        NAME,
         Column("DESIRED", lambda rs, _: str(rs.spec.replicas)),
         Column("CURRENT", lambda rs, _: str(rs.status.replicas)),
         Column("READY", lambda rs, _: str(rs.status.ready_replicas)),
-        _AGE,
-        Column("CONTAINERS", lambda rs, _: _containers(rs.spec.template.spec), wide=True),
-        Column("IMAGES", lambda rs, _: _images(rs.spec.template.spec), wide=True),
+        AGE,
+        Column("CONTAINERS", lambda rs, _: containers(rs.spec.template.spec), wide=True),
+        Column("IMAGES", lambda rs, _: images(rs.spec.template.spec), wide=True),
     ],
-    "ConfigMap": [_NAME, Column("DATA", lambda c, _: str(len(c.data) + len(c.binary_data))), _AGE],
-    "Secret": [_NAME, Column("TYPE", lambda s, _: s.type), Column("DATA", lambda s, _: str(len(s.data))), _AGE],
-    "Namespace": [_NAME, Column("STATUS", lambda ns, _: ns.status.phase), _AGE],
+    "ConfigMap": [NAME, Column("DATA", lambda c, _: str(len(c.data) + len(c.binary_data))), AGE],
+    "Secret": [NAME, Column("TYPE", lambda s, _: s.type), Column("DATA", lambda s, _: str(len(s.data))), AGE],
+    "Namespace": [NAME, Column("STATUS", lambda ns, _: ns.status.phase), AGE],
     "EndpointSlice": [
-        _NAME,
+        NAME,
         Column("ADDRESSTYPE", lambda s, _: s.address_type),
         Column("PORTS", lambda s, _: ",".join(str(p.port) for p in s.ports) or "<unset>"),
         Column("ENDPOINTS", _endpoints),
-        _AGE,
+        AGE,
     ],
-    "Lease": [_NAME, Column("HOLDER", lambda lease, _: lease.spec.holder_identity), _AGE],
+    "Lease": [NAME, Column("HOLDER", lambda lease, _: lease.spec.holder_identity), AGE],
     "Event": [
         Column("LAST SEEN", _last_seen),
         Column("TYPE", lambda event, _: event.type),
@@ -210,13 +163,20 @@ _COLUMNS: dict[str, list[Column]] = {
         Column("MESSAGE", lambda event, _: event.message),
     ],
 }
-_ANY = [_NAME, _AGE]
+_COLUMNS |= {**WORKLOADS, **RESOURCES}
+_ANY = [NAME, AGE]
 _NAMESPACE = Column("NAMESPACE", lambda obj, _: str(obj.metadata.namespace))
+
+
+def _last_seconds(event: Any) -> int:
+    last = getattr(event, "last_timestamp", None) or event.series.last_observed_time
+    return int(last.seconds or event.metadata.creation_timestamp.seconds)
 
 
 def columns(kind: kinds.Kind, *, wide: bool, with_namespace: bool) -> list[Column]:
     """The columns of a kind's table."""
-    chosen = [column for column in _COLUMNS.get(kind.kind, _ANY) if wide or not column.wide]
+    known = _COLUMNS.get(f"{kind.kind}.{kind.group}") or _COLUMNS.get(kind.kind, _ANY)
+    chosen = [column for column in known if wide or not column.wide]
     return [_NAMESPACE, *chosen] if with_namespace and kind.namespaced else chosen
 
 
@@ -228,5 +188,5 @@ def cells(obj: Any, chosen: Sequence[Column], now: datetime) -> list[str]:
 def order(kind: kinds.Kind, objects: list[Any]) -> list[Any]:
     """The objects in the order in which people look for them: by name, events by time."""
     if kind.kind == "Event":
-        return sorted(objects, key=lambda e: e.last_timestamp.seconds or e.metadata.creation_timestamp.seconds)
+        return sorted(objects, key=_last_seconds)
     return sorted(objects, key=lambda obj: (obj.metadata.namespace, obj.metadata.name))

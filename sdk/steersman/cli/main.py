@@ -16,6 +16,7 @@ import click
 
 # Name, module, and what it is for; the module is imported when the command is called.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "api-resources": ("api_resources", "Show the kinds of objects that there are"),
     "apply": ("apply", "Make objects as manifests say"),
     "delete": ("delete", "Delete objects"),
     "describe": ("describe", "Show everything about objects, with their events"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from steersman.cli import columns, output, session
+from steersman.cli import cells, columns, output, session
 from steersman.client import Api
 from steersman.manifests import codec, files
 
@@ -79,16 +79,16 @@ def describe(obj: Any, events: list[Any], now: datetime) -> str:
         ("Kind", str(kind)),
         (
             "Created",
-            f"{codec.show_time(metadata.creation_timestamp)} ({columns.age(metadata.creation_timestamp, now)} ago)",
+            f"{codec.show_time(metadata.creation_timestamp)} ({cells.age(metadata.creation_timestamp, now)} ago)",
         ),
-        ("Labels", columns.pairs(metadata.labels)),
-        ("Annotations", columns.pairs(metadata.annotations)),
+        ("Labels", cells.pairs(metadata.labels)),
+        ("Annotations", cells.pairs(metadata.annotations)),
     ]
     owners = ", ".join(f"{owner.kind}/{owner.name}" for owner in metadata.owner_references)
     if owners:
         head.append(("Controlled by", owners))
     if metadata.HasField("deletion_timestamp"):
-        head.append(("Being deleted", f"since {columns.age(metadata.deletion_timestamp, now)}"))
+        head.append(("Being deleted", f"since {cells.age(metadata.deletion_timestamp, now)}"))
     if kind.kind == "Pod":
         head += [
             ("Status", columns.pod_status(obj)),
@@ -127,8 +127,8 @@ def _events_section(events: list[Any], now: datetime) -> str:
         return "Events: <none>"
     rows = []
     for event in sorted(events, key=lambda e: (e.last_timestamp.seconds, e.metadata.name)):
-        last = columns.age(event.last_timestamp, now)
-        when = f"{last} (x{event.count} over {columns.age(event.first_timestamp, now)})" if event.count > 1 else last
+        last = cells.age(event.last_timestamp, now)
+        when = f"{last} (x{event.count} over {cells.age(event.first_timestamp, now)})" if event.count > 1 else last
         rows.append([event.type, event.reason, when, event.source.component, event.message])
     return "Events:\n" + _indented(output.table(["TYPE", "REASON", "AGE", "FROM", "MESSAGE"], rows))
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from steersman.cli import columns, output, session
+from steersman.cli import cells, columns, output, session
 from steersman.cli.failures import NOT_FOUND, CommandError, say
 from steersman.cli.session import Named
 from steersman.client import BOOKMARK, DELETED, Api
@@ -67,7 +67,7 @@ class _Shown:
         self.with_namespace = with_namespace
         self.head = head
 
-    def columns(self, kind: Any) -> list[columns.Column]:
+    def columns(self, kind: Any) -> list[cells.Column]:
         return columns.columns(kind, wide=self.fmt == "wide", with_namespace=self.with_namespace)
 
     @property
