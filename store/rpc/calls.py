@@ -106,6 +106,9 @@ class Headers:
         self._cluster = cluster
         self._member = member
         self._term = term
+        self._known = (-1, -1)
+        self._known_encoded = b""
+        self._known_field = b""
         self._who = ResponseHeader(cluster_id=cluster, member_id=member).SerializeToString()
 
     def message(self, revision: int) -> ResponseHeader:
@@ -115,12 +118,22 @@ class Headers:
         )
 
     def encoded(self, revision: int) -> bytes:
-        """The same, serialised: put together by hand, since every answer has one."""
-        return self._who + b"\x18" + varint(revision) + b"\x20" + varint(self._term())
+        """The same, serialised: put together by hand, since every answer has one, and many have the same."""
+        term = self._term()
+        if (revision, term) != self._known:
+            self._known = (revision, term)
+            self._known_encoded = self._who + b"\x18" + varint(revision) + b"\x20" + varint(term)
+            self._known_field = field(1, self._known_encoded)
+        return self._known_encoded
+
+    def as_field(self, revision: int) -> bytes:
+        """The same as the field that a header is in every response."""
+        self.encoded(revision)
+        return self._known_field
 
     def answer(self, response: Message, revision: int) -> bytes:
-        """`response`, which has no header yet, serialised with one. A header is field 1 in every response."""
-        return field(1, self.encoded(revision)) + response.SerializeToString()
+        """`response`, which has no header yet, serialised with one."""
+        return self.as_field(revision) + response.SerializeToString()
 
     def answer_outcome(self, outcome: Outcome) -> bytes:
         """The response of an outcome, serialised. Raises the outcome's error if it has one."""

@@ -46,14 +46,17 @@ class Watch:
 
     async def watch(self, requests: AsyncIterator[bytes], context: Any) -> None:
         """Serves one stream until the client is done with it, or the store stops."""
-        stream = WatchStream(self._hub, lambda: self._replica.machine.keyspace, self._headers.message)
+        stream = WatchStream(
+            self._hub, lambda: self._replica.machine.keyspace, self._headers.message, self._headers.as_field
+        )
         self._streams.add(stream)
         reading = asyncio.create_task(self._read(requests, stream))
         notifying = asyncio.create_task(self._notify(stream))
         try:
             while not self._closing.is_set():
-                for answer in stream.answers():
-                    await context.write(answer)
+                if answers := stream.take():
+                    await context.write_all(answers)
+                    continue
                 if reading.done() and not stream.ready.is_set():
                     reading.result()
                     return

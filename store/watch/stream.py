@@ -11,7 +11,6 @@ from etcd.rpc_pb2 import ResponseHeader, WatchCreateRequest, WatchRequest, Watch
 from store.errors import Compacted
 from store.mvcc.interval import Interval
 from store.mvcc.keyspace import Keyspace
-from store.mvcc.version import field, varint
 from store.watch.hub import WatchHub
 from store.watch.watcher import Watcher
 
@@ -21,13 +20,19 @@ ID_TAKEN = "mvcc: duplicate watch ID provided on the WatchStream"
 EMPTY_RANGE = "mvcc: watcher range is empty"
 # Answers of watches that agreed to fragments are cut to about this size.
 FRAGMENT_BYTES = 1024 * 1024
+# Answers are taken together up to about this size.
+BATCH_BYTES = 32 * 1024
 
 
 class WatchStream:
-    """Takes requests, and gives answers when asked. `ready` is set when there may be something to answer."""
+    """Takes requests, and gives answers when asked. `ready` is set while there may be something to answer."""
 
     def __init__(
-        self, hub: WatchHub, keyspace: Callable[[], Keyspace], header: Callable[[int], ResponseHeader]
+        self,
+        hub: WatchHub,
+        keyspace: Callable[[], Keyspace],
+        header: Callable[[int], ResponseHeader],
+        header_field: Callable[[int], bytes],
     ) -> None:
         """A stream without watches.
 
@@ -35,16 +40,18 @@ class WatchStream:
             hub: where its watches are announced.
             keyspace: the keyspace as it is at the moment of the call.
             header: a response header for a revision.
+            header_field: the same, serialised, as the field of a response.
         """
         self._hub = hub
         self._keyspace = keyspace
         self._header = header
+        self._header_field = header_field
         self._watchers: dict[int, Watcher] = {}
         self._notify: dict[int, bool] = {}
         self._fragmented: set[int] = set()
         self._next_identifier = 0
         self._controls: deque[WatchResponse] = deque()
-        self._dirty: dict[Watcher, None] = {}
+        self._waking: deque[Watcher] = deque()
         self._progress_wanted = False
         self.ready = asyncio.Event()
 
@@ -117,7 +124,6 @@ class WatchStream:
         if watcher is None:
             return False
         self._hub.remove(watcher)
-        self._dirty.pop(watcher, None)
         self._notify.pop(identifier, None)
         self._fragmented.discard(identifier)
         return True
@@ -135,65 +141,78 @@ class WatchStream:
     # -- answers -----------------------------------------------------------------------------------------------
 
     def _wake(self, watcher: Watcher) -> None:
-        self._dirty[watcher] = None
-        self.ready.set()
+        if not watcher.queued:
+            watcher.queued = True
+            self._waking.append(watcher)
+            self.ready.set()
 
     def notify_progress(self) -> None:
         """Tells the watches that asked for it how far history has come, unless they were told something since."""
         for identifier, quiet in self._notify.items():
             watcher = self._watchers[identifier]
-            if quiet and watcher.synced and watcher not in self._dirty:
+            if quiet and watcher.synced and not watcher.queued:
                 self._control(watch_id=identifier)
             self._notify[identifier] = True
         self.ready.set()
 
-    def answers(self) -> Iterator[bytes]:
-        """What is to be sent now, serialised, in order. Take one at a time and send it before the next."""
-        self.ready.clear()
-        while self._controls or self._dirty:
+    def take(self, size: int = BATCH_BYTES) -> list[bytes]:
+        """The next answers to send, serialised, in order: about `size` bytes of them. Nothing when all is said.
+
+        Send them before taking the next: what is not taken costs no memory.
+        """
+        answers: list[bytes] = []
+        taken = 0
+        while taken < size:
             while self._controls:
-                yield self._controls.popleft().SerializeToString()
-            if not self._dirty:
+                answers.append(self._controls.popleft().SerializeToString())
+                taken += len(answers[-1])
+            if not self._waking:
                 break
-            watcher = next(iter(self._dirty))
-            del self._dirty[watcher]
-            yield from self._tell(watcher)
+            watcher = self._waking.popleft()
+            watcher.queued = False
+            if self._watchers.get(watcher.identifier) is watcher:
+                taken += self._tell(watcher, answers)
+        else:
+            return answers
+        self.ready.clear()
         if self._progress_wanted:
             self._progress_wanted = False
             header = self._header(self._keyspace().revision)
-            yield WatchResponse(header=header, watch_id=NO_WATCH).SerializeToString()
+            answers.append(WatchResponse(header=header, watch_id=NO_WATCH).SerializeToString())
+        return answers
 
-    def _tell(self, watcher: Watcher) -> Iterator[bytes]:
+    def _tell(self, watcher: Watcher, answers: list[bytes]) -> int:
+        """Adds what the watcher has to tell; returns how many bytes that is."""
         keyspace = self._keyspace()
         identifier = watcher.identifier
         try:
             events = watcher.take(keyspace)
         except Compacted as error:
             self._drop(identifier)
-            yield WatchResponse(
-                header=self._header(keyspace.revision),
+            self._control(
                 watch_id=identifier,
                 canceled=True,
                 compact_revision=error.compact_revision,
                 cancel_reason=COMPACTED,
-            ).SerializeToString()
-            return
-        if not watcher.synced:
-            self._dirty[watcher] = None
+            )
+            return 0
+        synced = watcher.synced
+        if not synced:
+            self._wake(watcher)
         if not events:
-            return
+            return 0
         if identifier in self._notify:
             self._notify[identifier] = False
         # A watch that is still catching up has not heard all there is up to the newest revision.
-        revision = keyspace.revision if watcher.synced else watcher.next_revision - 1
-        head = field(1, self._header(revision).SerializeToString())
-        if identifier:
-            head += b"\x10" + varint(identifier)
+        head = self._header_field(keyspace.revision if synced else watcher.next_revision - 1) + watcher.name
         if identifier not in self._fragmented:
-            yield head + b"".join(events)
-            return
+            answers.append(head + (events[0] if len(events) == 1 else b"".join(events)))
+            return len(answers[-1])
+        size = 0
         for part, more in _fragments(events):
-            yield head + (b"\x38\x01" if more else b"") + b"".join(part)
+            answers.append(head + (b"\x38\x01" if more else b"") + b"".join(part))
+            size += len(answers[-1])
+        return size
 
 
 def _fragments(events: list[bytes]) -> Iterator[tuple[list[bytes], bool]]:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from store.errors import Compacted
 from store.mvcc.interval import Interval
 from store.mvcc.keyspace import Keyspace
-from store.mvcc.version import Change
+from store.mvcc.version import Change, varint
 
 # What a watcher may have waiting; beyond it, it reads from the keyspace's log instead.
 PENDING_BYTES_MAX = 1024 * 1024
@@ -29,9 +29,11 @@ class Watcher:
         "_pending_bytes",
         "identifier",
         "interval",
+        "name",
         "next_revision",
         "no_deletes",
         "no_puts",
+        "queued",
         "synced",
         "wake",
         "with_before",
@@ -48,8 +50,15 @@ class Watcher:
         no_deletes: bool,
         wake: Callable[[Watcher], None],
     ) -> None:
-        """A watcher of `interval` from `next_revision` on; `wake(self)` is called when there is something to tell."""
+        """A watcher of `interval` from `next_revision` on; `wake(self)` is called when there is something to tell.
+
+        Attributes:
+            name: the identifier as a field of `WatchResponse`.
+            queued: whether its stream has it in line to be heard; the stream's business.
+        """
         self.identifier = identifier
+        self.name = b"\x10" + varint(identifier) if identifier else b""
+        self.queued = False
         self.interval = interval
         self.next_revision = next_revision
         self.with_before = with_before

@@ -10,7 +10,7 @@ import sys
 import tests.bench
 from tests.bench.figures import Figure, keep, table
 
-_NOT_BENCHMARKS = {"__main__", "figures"}
+_NOT_BENCHMARKS = {"__main__", "clusters", "figures"}
 
 
 def names() -> list[str]:

@@ -40,6 +40,9 @@ class GrpcServer:
             handlers: the service's rpc handlers; their functions are those of `grpc.aio`.
             services: full names of the services, for reflection and health.
             message_bytes_max: largest request message that is taken.
+
+        Attributes:
+            connections: those that clients have now.
         """
         self._methods = Methods()
         self._methods.add_generic_rpc_handlers(handlers)
@@ -52,7 +55,7 @@ class GrpcServer:
         )
         self._limits = Limits(message_bytes_max)
         self._listeners: list[Listener] = []
-        self._connections: set[Connection] = set()
+        self.connections: set[Connection] = set()
 
     def listen(self, address: str, tls: TLSFiles | None, *, require_client: bool = True) -> int:
         """Adds a port ("host:port" or "unix:/path") and returns its number (0 for a unix socket).
@@ -73,7 +76,7 @@ class GrpcServer:
         """Begins to accept calls."""
         await self.set_serving(False)
         for listener in self._listeners:
-            await listener.start(lambda: Connection(self._methods, self._limits, self._connections))
+            await listener.start(lambda: Connection(self._methods, self._limits, self.connections))
 
     async def set_serving(self, serving: bool) -> None:
         """Says through the health service whether this service can do its work now."""
@@ -87,10 +90,10 @@ class GrpcServer:
         for listener in self._listeners:
             listener.close()
         running = []
-        for connection in list(self._connections):
+        for connection in list(self.connections):
             running += connection.drain()
         if running and grace_s > 0:
             await asyncio.wait(running, timeout=grace_s)
-        handlers = [task for connection in list(self._connections) for task in connection.cut()]
+        handlers = [task for connection in list(self.connections) for task in connection.cut()]
         if handlers:
             await asyncio.wait(handlers, timeout=grace_s)

@@ -146,3 +146,16 @@ async def test_a_unix_socket_left_behind_is_replaced_and_a_served_one_is_not(tmp
         _server().listen(f"unix:{path}", None)
     await server.stop(0)
     assert not path.exists()
+
+
+async def test_answers_are_not_held_back_for_more(tmp_path: Path) -> None:
+    # Without TCP_NODELAY an answer may wait 40 ms for the other side's acknowledgement of the one before.
+    server = _server()
+    port = server.listen("127.0.0.1:0", None)
+    await server.start()
+    async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
+        await channel.unary_unary(f"/{SERVICE}/Who")(b"", timeout=10)
+        (connection,) = server.connections
+        accepted = connection.transport.get_extra_info("socket")
+        assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    await server.stop(0)

@@ -193,11 +193,14 @@ class Call(grpc.aio.ServicerContext[Any, Any]):
 
     async def send(self, response: bytes) -> None:
         """Sends a response when there is room for it. Returns at once when the call has ended."""
+        await self._send(messages.pack(response))
+
+    async def _send(self, data: bytes) -> None:
         if self.ended:
             return
         if not self._started:
             self._connection.push(self._opening())
-        await self._connection.send(self.stream, self, messages.pack(response))
+        await self._connection.send(self.stream, self, data)
 
     async def _refuse(self) -> None:
         """Answers what is not gRPC as HTTP does."""
@@ -272,6 +275,14 @@ class Call(grpc.aio.ServicerContext[Any, Any]):
         if self.ended:
             raise asyncio.CancelledError
         await self.send(self._method.encode(message))
+
+    async def write_all(self, responses: Iterable[Any]) -> None:
+        """Sends responses together: as `write` for each, with less work."""
+        assert self._method is not None
+        if self.ended:
+            raise asyncio.CancelledError
+        encode = self._method.encode
+        await self._send(b"".join([messages.pack(encode(response)) for response in responses]))
 
     async def send_initial_metadata(self, initial_metadata: Any) -> None:
         """Begins the answer with metadata."""

@@ -82,7 +82,8 @@ def _bind(address: str) -> list[socket.socket]:
         raise BindError(address) from None
     bound: list[socket.socket] = []
     for family, _, _, _, name in dict.fromkeys(found):
-        made = socket.socket(family, socket.SOCK_STREAM)
+        # asyncio sends without delay (TCP_NODELAY) where a socket says that it is one of TCP.
+        made = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
         try:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             if family == socket.AF_INET6:

@@ -27,7 +27,7 @@ KEEPALIVE_TIMEOUT_S = 5.0
 UNREAD_BYTES_MAX = 64 * 1024 * 1024
 # So many questions of the other side are answered while it does not read.
 UNREAD_ANSWERS_MAX = 10_000
-FLUSH_BYTES = 64 * 1024
+FLUSH_BYTES = 16 * 1024
 # How long the last words of a connection may take to leave, in seconds.
 LINGER_S = 1.0
 _SELF_DEPENDENT = 0x100
