@@ -59,6 +59,13 @@ def main() -> None:
         metavar="S",
         help="how long the store keeps history at least; 0: it is never told to forget",
     )
+    store.add_argument(
+        "--encryption-provider-config",
+        type=Path,
+        metavar="FILE",
+        help="which values are encrypted in the store, and with what keys (Kubernetes' EncryptionConfiguration with "
+        "aesgcm and identity); read again when it changes, and then everything is encrypted anew with the first key",
+    )
     cluster = parser.add_argument_group("cluster")
     cluster.add_argument(
         "--service-cluster-ip-range", default="10.96.0.0/16", metavar="CIDR", help="addresses of Services"
@@ -105,6 +112,7 @@ def main() -> None:
     logs.configure("apiserver", level=arguments.log_level, fmt=arguments.log_format)
 
     from apiserver.bootstrap import Door, Settings, TokenSettings, serve
+    from apiserver.encryption import EncryptionFileError
     from apiserver.strategy import ServiceRange
     from apiserver.tokens.signing import KeyFileError
 
@@ -141,6 +149,7 @@ def main() -> None:
         advertise_port=port,
         default_toleration_s=arguments.default_not_ready_toleration_seconds,
         compaction_interval_s=arguments.etcd_compaction_interval,
+        encryption=arguments.encryption_provider_config,
         tokens=TokenSettings(
             issuer=arguments.service_account_issuer,
             signing_key=arguments.service_account_signing_key_file,
@@ -152,7 +161,7 @@ def main() -> None:
     async def start(stop: asyncio.Event) -> None:
         try:
             await serve(settings, arguments.etcd_servers.split(","), store_tls, stop)
-        except (ValueError, KeyFileError) as error:
+        except (ValueError, KeyFileError, EncryptionFileError) as error:
             raise StartError(str(error)) from error
 
     run(start)

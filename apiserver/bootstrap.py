@@ -18,7 +18,7 @@ from steersman.service.metrics import MetricsServer
 from steersman.service.server import GrpcServer
 from steersman.service.tls import TLSFiles
 
-from apiserver import bootstrap_access, bootstrap_objects, compaction, default_roles, errors, strategies
+from apiserver import bootstrap_access, bootstrap_objects, compaction, default_roles, encryption, errors, strategies
 from apiserver.access import Access
 from apiserver.admission.certificates import CertificateRequests
 from apiserver.admission.default_storage_class import DefaultStorageClass
@@ -42,6 +42,7 @@ from apiserver.rpc.pods import PODS, pod_methods
 from apiserver.rpc.reviews import SERVICES as REVIEWS
 from apiserver.rpc.reviews import ReviewHandlers
 from apiserver.rpc.service_accounts import ServiceAccountHandlers
+from apiserver.storage.encrypted import EncryptedStorage
 from apiserver.storage.port import Compacted, Storage
 from apiserver.strategy import ServiceRange
 from apiserver.tokens import signing
@@ -95,6 +96,7 @@ class Settings:
         default_toleration_s: how long pods stay on a node that is not ready or unreachable.
         compaction_interval_s: how long the store keeps history at least; 0: the store is never told to forget.
         tokens: keys and names for tokens of service accounts.
+        encryption: which values are encrypted in the store; None: none.
     """
 
     doors: Sequence[Door]
@@ -106,6 +108,7 @@ class Settings:
     default_toleration_s: int = 300
     compaction_interval_s: float = 300.0
     tokens: TokenSettings = field(default_factory=TokenSettings)
+    encryption: Path | None = None
 
 
 class Apiserver:
@@ -134,9 +137,14 @@ class Apiserver:
         self._settings = settings
         self._metrics_registry = metrics_registry or CollectorRegistry()
         clock = clock or RealClock()
-        self._storage = storage
         self._sleep = clock.sleep
         chance = source or random.SystemRandom()
+        self._encrypted: EncryptedStorage | None = None
+        if settings.encryption is not None:
+            storage = self._encrypted = EncryptedStorage(
+                storage, encryption.read(settings.encryption), chance.randbytes
+            )
+        self._storage = storage
         around = Surroundings(
             storage=storage,
             clock=clock,
@@ -213,6 +221,9 @@ class Apiserver:
                 self._storage, self._revision, interval_s=self._settings.compaction_interval_s, sleep=self._sleep
             )
             self._tasks.append(asyncio.create_task(compacting, name="compaction"))
+        if self._encrypted is not None and self._settings.encryption is not None:
+            sealing = encryption.follow(self._encrypted, self._settings.encryption, self._sleep)
+            self._tasks.append(asyncio.create_task(sealing, name="encryption"))
         self._tasks.append(asyncio.create_task(self._become_ready(), name="become ready"))
 
     async def _become_ready(self) -> None:

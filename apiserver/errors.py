@@ -134,6 +134,14 @@ class StorageUnavailable(ApiserverError):
     """The store does not answer; the write may or may not have happened."""
 
 
+class Undecipherable(ApiserverError):
+    """A stored value cannot be decrypted; `key` is where it is."""
+
+    def __init__(self, key: str, why: str) -> None:
+        super().__init__(f"what is stored at {key} cannot be decrypted: {why}")
+        self.key, self.why = key, why
+
+
 class StorageFull(ApiserverError):
     """The store is at its quota."""
 

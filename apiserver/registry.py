@@ -24,6 +24,7 @@ from apiserver.admission.port import CREATE, DELETE, STATUS, UPDATE, Admission, 
 from apiserver.allocation import Allocator
 from apiserver.apply.merge import FieldsConflict, apply_fields, record_update
 from apiserver.authn import User
+from apiserver.storage.encrypted import is_sealed
 from apiserver.storage.port import Claim, Guarded, KeyChanged, KeyExists, Page, Storage, Stored
 from apiserver.storage.viewed import ViewedStorage
 from apiserver.strategy import Strategy
@@ -158,9 +159,14 @@ class Registry:
 
         Raises:
             Compacted: the revision is gone.
+            Undecipherable: one of them cannot be decrypted.
         """
         prefix = f"{self.prefix}{namespace}/" if namespace and self.kind.namespaced else self.prefix
-        return await self._storage.list(prefix, after=after, limit=limit, revision=revision)
+        page = await self._storage.list(prefix, after=after, limit=limit, revision=revision)
+        for item in page.items:
+            if is_sealed(item.value):
+                raise errors.Undecipherable(item.key, "no key that this apiserver has opens it")
+        return page
 
     def _check_place(self, namespace: str, name: str) -> None:
         if not name:

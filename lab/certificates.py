@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import os
 from datetime import datetime
 from pathlib import Path
 
+import yaml
 from steersman import config
 from steersman.config import Context
 from steersman.pki import Authority, key_pem, new_key, write_identity, write_private
@@ -39,6 +42,7 @@ def issue(lab: Lab, now: datetime) -> None:
     identity("controllers", "system:kube-controller-manager", [], ["controllers", control, *local])
     identity("admin", ADMIN, [MASTERS], [])
     write_private(folder / "sa.key", key_pem(new_key()))
+    write_private(folder / "encryption.yaml", _encryption(os.urandom(32)).encode())
     for name in ("scheduler", "controllers"):
         _configure(lab, name)
     for node in lab.nodes:
@@ -47,6 +51,24 @@ def issue(lab: Lab, now: datetime) -> None:
         identity(f"proxy-{node.name}", "system:kube-proxy", ["system:node-proxier"], hosts)
         _configure(lab, node.name)
         _configure(lab, f"proxy-{node.name}")
+
+
+def _encryption(key: bytes) -> str:
+    """Secrets are encrypted in the store; what somebody put there otherwise is still read."""
+    document = {
+        "apiVersion": "apiserver.config.k8s.io/v1",
+        "kind": "EncryptionConfiguration",
+        "resources": [
+            {
+                "resources": ["secrets"],
+                "providers": [
+                    {"aesgcm": {"keys": [{"name": "key1", "secret": base64.b64encode(key).decode()}]}},
+                    {"identity": {}},
+                ],
+            }
+        ],
+    }
+    return str(yaml.safe_dump(document, sort_keys=False))
 
 
 def _configure(lab: Lab, name: str) -> None:

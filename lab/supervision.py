@@ -117,6 +117,7 @@ def control_programs(lab: Lab, *, node_grace_s: float) -> list[Program]:
         f"--advertise-address={address}",
         f"--service-cluster-ip-range={SERVICE_CIDR}",
         f"--service-account-signing-key-file={lab.pki / 'sa.key'}",
+        f"--encryption-provider-config={lab.pki / 'encryption.yaml'}",
         f"--etcd-servers={client_url}",
         f"--etcd-cafile={ca}",
         f"--etcd-certfile={lab.pki / 'apiserver'}.crt",

@@ -89,6 +89,7 @@ TABLE: dict[type[Exception], tuple[grpc.StatusCode, Callable[[Any], list[Message
     ),
     errors.RangeExhausted: (Code.RESOURCE_EXHAUSTED, lambda e: [_info("RANGE_EXHAUSTED", what=e.what)]),
     errors.StorageUnavailable: (Code.UNAVAILABLE, lambda e: [_info("STORAGE_UNAVAILABLE"), _retry(0.5)]),
+    errors.Undecipherable: (Code.DATA_LOSS, lambda e: [_info("UNDECIPHERABLE", key=e.key)]),
     errors.StorageFull: (Code.RESOURCE_EXHAUSTED, lambda e: [_info("STORAGE_FULL"), _retry(10)]),
     errors.NodeUnreachable: (Code.UNAVAILABLE, lambda e: [_info("NODE_UNREACHABLE", node=e.node)]),
 }
