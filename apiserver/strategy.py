@@ -17,6 +17,8 @@ from typing import Any, ClassVar
 
 from steersman.errors import FieldViolation
 
+from apiserver import unacted
+
 
 @dataclass(frozen=True)
 class ServiceRange:
@@ -116,8 +118,8 @@ class Strategy:
         return subdomain("metadata.name", name)
 
     def warnings(self, obj: Any) -> list[str]:
-        """What a writer should know: fields that are stored and not acted on."""
-        return []
+        """What a writer should know: that the kind, or a field of it, is stored and not acted on."""
+        return unacted.warnings(obj.DESCRIPTOR.full_name)
 
     def grace_period_s(self, obj: Any, wanted: int | None) -> int:
         """Seconds between the request to delete an object and its removal; 0: remove at once."""

@@ -56,4 +56,5 @@ class JobStrategy(Strategy):
 
     def warnings(self, obj: Any) -> list[str]:
         """See `Strategy.warnings`."""
-        return ["spec.scheduling: pods are scheduled one by one"] if obj.spec.HasField("scheduling") else []
+        found = super().warnings(obj)
+        return [*found, "spec.scheduling: pods are scheduled one by one"] if obj.spec.HasField("scheduling") else found

@@ -10,7 +10,9 @@ from steersman.client import Api
 from steersman.manifests import codec
 from steersman.meta.v1 import MERGE_PATCH
 
+from apiserver.unacted import UNACTED
 from tests import manifests
+from tests.apiserver.conftest import Served
 from tests.manifests.loss import lost
 
 # Kinds that another part of the apiserver acts on when they are written, each with tests of its own.
@@ -93,3 +95,17 @@ async def test_a_patch_replaces_a_selector_of_a_budget(api: Api) -> None:
     patch = b'{"spec": {"selector": {"matchLabels": {"tier": "front"}}}}'
     patched: Any = await api.poddisruptionbudgets.patch("web", patch)
     assert dict(patched.spec.selector.match_labels) == {"tier": "front"}
+
+
+async def test_who_writes_what_nobody_acts_on_is_told(served: Served, api: Api) -> None:
+    for kind in kinds.every():
+        name = kind.message.DESCRIPTOR.full_name
+        if kind.kind in ELSEWHERE or name not in UNACTED:
+            continue
+        served.warnings.clear()
+        await api.resource(kind).create(made_of(manifests.of(kind.api_version, kind.kind)))
+        assert served.warnings[0] == f"stored, and not acted on: {UNACTED[name]}"
+    served.warnings.clear()
+    await api.deployments.create(made_of(manifests.of("apps/v1", "Deployment")))
+    assert served.warnings == []
+    assert set(UNACTED) <= {kind.message.DESCRIPTOR.full_name for kind in kinds.every()}
