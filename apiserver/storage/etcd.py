@@ -12,7 +12,8 @@ from typing import Any
 import grpc
 from etcd import kv_pb2, rpc_pb2
 from steersman.retry import Backoff
-from steersman.service.tls import channel_credentials
+from steersman.service.http2.channel import Channel, Dialing
+from steersman.service.tls import client_context
 
 from apiserver import errors
 from apiserver.storage.port import (
@@ -33,18 +34,6 @@ PROGRESS_S = 2.0
 _COMPACTED = "required revision has been compacted"
 _NO_SPACE = "database space exceeded"
 
-_OPTIONS: list[tuple[str, Any]] = [
-    ("grpc.max_receive_message_length", 256 * 1024 * 1024),
-    ("grpc.max_send_message_length", 16 * 1024 * 1024),
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.initial_reconnect_backoff_ms", 50),
-    ("grpc.min_reconnect_backoff_ms", 50),
-    ("grpc.max_reconnect_backoff_ms", 500),
-    ("grpc.enable_retries", 0),
-]
-
 
 def open_channels(
     endpoints: Sequence[str],
@@ -52,8 +41,8 @@ def open_channels(
     authority: Path | None,
     certificate: Path | None,
     key: Path | None,
-) -> list[grpc.aio.Channel]:
-    """A channel to each member of a store; endpoints are etcd's urls or "host:port".
+) -> list[Channel]:
+    """A channel to each member of a store; endpoints are etcd's urls or "host:port". Call it within an event loop.
 
     Raises:
         ValueError: the endpoints mix TLS with plain text.
@@ -62,16 +51,10 @@ def open_channels(
     schemes = {url.partition("://")[0] if "://" in url else "https" for url in endpoints}
     if len(schemes) != 1:
         raise ValueError("the store's endpoints must all be https:// or all http://")
-    channels: list[grpc.aio.Channel] = []
-    for url in endpoints:
-        address = url.rpartition("://")[2].rstrip("/")
-        if schemes == {"http"}:
-            channels.append(grpc.aio.insecure_channel(address, options=_OPTIONS))
-        else:
-            # Each member has a certificate for its own name.
-            credentials = channel_credentials(authority, certificate, key)
-            channels.append(grpc.aio.secure_channel(address, credentials, options=_OPTIONS))
-    return channels
+    # Each member has a certificate for its own name.
+    tls = None if schemes == {"http"} else client_context(authority, certificate, key)
+    dialing = Dialing(tls=tls, pause_max_s=0.5)
+    return [Channel(url.rpartition("://")[2].rstrip("/"), dialing) for url in endpoints]
 
 
 _RANGE, _TXN, _COMPACT = attrgetter("range"), attrgetter("txn"), attrgetter("compact")
@@ -85,7 +68,7 @@ def _end_of(prefix: bytes) -> bytes:
 class _Member:
     """The calls of one member of the store."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: Channel) -> None:
         def unary(path: str, request: Any, response: Any) -> Callable[..., Any]:
             method: Callable[..., Any] = channel.unary_unary(
                 f"/etcdserverpb.{path}",
@@ -107,7 +90,7 @@ class _Member:
 class EtcdStorage:
     """A `Storage` on an etcd v3 server of one or more members; another one is tried when one does not answer."""
 
-    def __init__(self, channels: Sequence[grpc.aio.Channel]) -> None:
+    def __init__(self, channels: Sequence[Channel]) -> None:
         self._members = [_Member(channel) for channel in channels]
         self._current = 0
 
