@@ -86,6 +86,28 @@ def main() -> None:
         metavar="S",
         help="how long pods stay on a node that is not ready or not reachable, unless they say so themselves",
     )
+    load = parser.add_argument_group("load")
+    load.add_argument(
+        "--max-requests-inflight",
+        type=int,
+        default=400,
+        metavar="N",
+        help="calls that are served at once, shared out among priority levels; administrators' are not counted",
+    )
+    audit = parser.add_argument_group("audit")
+    audit.add_argument(
+        "--audit-policy-file",
+        type=Path,
+        metavar="FILE",
+        help="which calls are written down and how much of them (Kubernetes' audit.k8s.io/v1 Policy)",
+    )
+    audit.add_argument(
+        "--audit-log-path", type=Path, metavar="FILE", help="where they are written, a line of JSON each"
+    )
+    audit.add_argument(
+        "--audit-log-maxsize", type=int, default=100, metavar="MB", help="size at which the file is turned over"
+    )
+    audit.add_argument("--audit-log-maxbackup", type=int, default=10, metavar="N", help="older files that are kept")
     tokens = parser.add_argument_group("tokens of service accounts")
     tokens.add_argument(
         "--service-account-issuer", default=ISSUER, metavar="URL", help="who signs tokens, in their own words"
@@ -111,7 +133,8 @@ def main() -> None:
     arguments = parser.parse_args()
     logs.configure("apiserver", level=arguments.log_level, fmt=arguments.log_format)
 
-    from apiserver.bootstrap import Door, Settings, TokenSettings, serve
+    from apiserver.audit.policy import PolicyFileError
+    from apiserver.bootstrap import AuditSettings, Door, Settings, TokenSettings, serve
     from apiserver.encryption import EncryptionFileError
     from apiserver.strategy import ServiceRange
     from apiserver.tokens.signing import KeyFileError
@@ -140,6 +163,16 @@ def main() -> None:
         port = flags.host_port(arguments.bind_address)[1]
     except ValueError as error:
         raise SystemExit(f"error: {error}") from None
+    audit_files = (arguments.audit_policy_file, arguments.audit_log_path)
+    if any(audit_files) and not all(audit_files):
+        raise SystemExit("error: --audit-policy-file and --audit-log-path must be given together")
+    if arguments.max_requests_inflight < 1:
+        raise SystemExit("error: --max-requests-inflight must be 1 or more")
+    audit_settings = None
+    if all(audit_files):
+        audit_settings = AuditSettings(
+            *audit_files, arguments.audit_log_maxsize * 1024 * 1024, arguments.audit_log_maxbackup
+        )
     settings = Settings(
         doors=doors,
         tls=tls,
@@ -150,6 +183,8 @@ def main() -> None:
         default_toleration_s=arguments.default_not_ready_toleration_seconds,
         compaction_interval_s=arguments.etcd_compaction_interval,
         encryption=arguments.encryption_provider_config,
+        audit=audit_settings,
+        seats=arguments.max_requests_inflight,
         tokens=TokenSettings(
             issuer=arguments.service_account_issuer,
             signing_key=arguments.service_account_signing_key_file,
@@ -161,7 +196,7 @@ def main() -> None:
     async def start(stop: asyncio.Event) -> None:
         try:
             await serve(settings, arguments.etcd_servers.split(","), store_tls, stop)
-        except (ValueError, KeyFileError, EncryptionFileError) as error:
+        except (ValueError, OSError, KeyFileError, EncryptionFileError, PolicyFileError) as error:
             raise StartError(str(error)) from error
 
     run(start)

@@ -18,7 +18,16 @@ from steersman.service.metrics import MetricsServer
 from steersman.service.server import GrpcServer
 from steersman.service.tls import TLSFiles
 
-from apiserver import bootstrap_access, bootstrap_objects, compaction, default_roles, encryption, errors, strategies
+from apiserver import (
+    bootstrap_access,
+    bootstrap_objects,
+    compaction,
+    default_roles,
+    encryption,
+    errors,
+    fairness,
+    strategies,
+)
 from apiserver.access import Access
 from apiserver.admission.certificates import CertificateRequests
 from apiserver.admission.default_storage_class import DefaultStorageClass
@@ -32,11 +41,15 @@ from apiserver.admission.priority import Priority
 from apiserver.admission.resource_quota import QuotaAdmission
 from apiserver.admission.service_account import ServiceAccounts
 from apiserver.allocation import Allocator
+from apiserver.audit import policy as audit_policy
+from apiserver.audit.log import AuditLog, RotatedFile
+from apiserver.fairness import Fairness
 from apiserver.metrics import Metrics
 from apiserver.registry import Registry, Surroundings
 from apiserver.rpc import resources
 from apiserver.rpc.certificates import CertificateHandlers
 from apiserver.rpc.guard import Guard
+from apiserver.rpc.guard import Surroundings as Passing
 from apiserver.rpc.pod_streams import NodeChannel
 from apiserver.rpc.pods import PODS, pod_methods
 from apiserver.rpc.reviews import SERVICES as REVIEWS
@@ -83,6 +96,23 @@ class TokenSettings:
 
 
 @dataclass(frozen=True)
+class AuditSettings:
+    """What is written down of calls.
+
+    Attributes:
+        policy: file with the policy.
+        path: file that is written to.
+        bytes_max: size at which the file is turned over.
+        kept: how many older files are kept.
+    """
+
+    policy: Path
+    path: Path
+    bytes_max: int = 100 * 1024 * 1024
+    kept: int = 10
+
+
+@dataclass(frozen=True)
 class Settings:
     """What the flags say.
 
@@ -97,6 +127,8 @@ class Settings:
         compaction_interval_s: how long the store keeps history at least; 0: the store is never told to forget.
         tokens: keys and names for tokens of service accounts.
         encryption: which values are encrypted in the store; None: none.
+        audit: what is written down of calls; None: nothing.
+        seats: how many calls are served at once, besides the administrators'.
     """
 
     doors: Sequence[Door]
@@ -109,6 +141,8 @@ class Settings:
     compaction_interval_s: float = 300.0
     tokens: TokenSettings = field(default_factory=TokenSettings)
     encryption: Path | None = None
+    audit: AuditSettings | None = None
+    seats: int = 400
 
 
 class Apiserver:
@@ -177,7 +211,18 @@ class Apiserver:
         for registry in self.registries.values():
             metrics.cached.labels(registry.resource).set_function(registry.cache.__len__)
             metrics.watchers.labels(registry.resource).set_function(registry.cache.count_watchers)
-        guard = Guard(metrics, Access(authorizer, tokens))
+        self._audit_file: RotatedFile | None = None
+        caches = {registry.resource: registry.cache for registry in self.registries.values()}
+        guard = Guard(
+            metrics,
+            Passing(
+                access=Access(authorizer, tokens),
+                fairness=Fairness(settings.seats, fairness.Metrics(self._metrics_registry), clock.monotonic),
+                audit=self._audit(settings.audit, around.new_uid, clock),
+                now=clock.now,
+                count=lambda resource: len(caches[resource]) if resource in caches else 0,
+            ),
+        )
         pods = pod_methods(self.registries, guard, clock, node_channel)
         certificates = CertificateHandlers(self.registries[CERTIFICATES], guard, clock)
         self._server = GrpcServer(
@@ -198,6 +243,13 @@ class Apiserver:
         self._tasks: list[asyncio.Task[None]] = []
         self._metrics_server: MetricsServer | None = None
         self.ports: list[int] = []
+
+    def _audit(self, settings: AuditSettings | None, new_id: Callable[[], str], clock: Clock) -> AuditLog | None:
+        if settings is None:
+            return None
+        file = RotatedFile(settings.path, bytes_max=settings.bytes_max, kept=settings.kept)
+        self._audit_file = file
+        return AuditLog(audit_policy.read(settings.policy), file, new_id, clock.now)
 
     async def start(self) -> None:
         """Listens, fills the caches and makes what every cluster has; serving once that is done.
@@ -279,6 +331,8 @@ class Apiserver:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._metrics_server is not None:
             self._metrics_server.stop()
+        if self._audit_file is not None:
+            self._audit_file.close()
 
 
 def _account_tokens(

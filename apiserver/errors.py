@@ -110,6 +110,14 @@ class QuotaExceeded(ApiserverError):
         self.resource, self.name, self.quota, self.facts = resource, name, quota, facts
 
 
+class TooBusy(ApiserverError):
+    """Too many calls of the same class wait already; `retry_s` says when to come again."""
+
+    def __init__(self, level: str, retry_s: float) -> None:
+        super().__init__(f"too many calls of priority level {level!r} are waiting: try again in {retry_s:g} s")
+        self.level, self.retry_s = level, retry_s
+
+
 class NotPossible(ApiserverError):
     """The object or the cluster is in no state for this."""
 

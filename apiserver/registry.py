@@ -23,6 +23,7 @@ from apiserver import allocation, errors
 from apiserver.admission.port import CREATE, DELETE, STATUS, UPDATE, Admission, Charge, Plugin
 from apiserver.allocation import Allocator
 from apiserver.apply.merge import FieldsConflict, apply_fields, record_update
+from apiserver.audit import notes
 from apiserver.authn import User
 from apiserver.storage.encrypted import is_sealed
 from apiserver.storage.port import Claim, Guarded, KeyChanged, KeyExists, Page, Storage, Stored
@@ -632,6 +633,8 @@ class Registry:
     async def _admit(self, write: Admission) -> None:
         for plugin in self._around.admission:
             await plugin.admit(write)
+        for name, text in write.notes.items():
+            notes.note(name, text)
 
     def _violations(self, obj: Any) -> list[FieldViolation]:
         found = meta.validate(obj.metadata, namespaced=self.kind.namespaced, name_rule=self.strategy.validate_name)

@@ -26,17 +26,19 @@ class Authorizer:
             return "a node may do this for itself and its pods"
         return self.book.decide(user, wanted)
 
-    def authorize(self, user: User, wanted: Attributes) -> None:
-        """Allows a call, or raises.
+    def authorize(self, user: User, wanted: Attributes) -> str:
+        """Allows a call and says what allows it, or raises.
 
         Raises:
             NotAllowed: nothing allows it.
         """
-        if self.decide(user, wanted) is None:
+        reason = self.decide(user, wanted)
+        if reason is None:
             why = f"no rule allows it {wanted.where}"
             if user.node is not None:
                 why = f"no rule allows it, and no pod of node {user.node!r} needs it"
             raise errors.NotAllowed(user.name, wanted.verb, wanted.qualified, why)
+        return reason
 
     def rules_for(self, user: User, namespace: str) -> tuple[Rule, ...]:
         """Every rule that holds for a user in a namespace; what a node may do beside is not among them."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
@@ -36,22 +37,57 @@ _CALLED: dict[str, tuple[str, str]] = {
 _SELECTING = frozenset({"list", "watch", "deletecollection"})
 
 
+@dataclass(frozen=True)
+class _Rpc:
+    path: str
+    request: type[Message]
+    answer: type[Message]
+    takes_stream: bool
+
+
 @cache
-def _requests() -> dict[tuple[str, str], tuple[type[Message], bool]]:
-    """Of each rpc of each kind: the class of its request, and whether the caller sends a stream of them."""
-    found: dict[tuple[str, str], tuple[type[Message], bool]] = {}
+def _rpcs() -> dict[tuple[str, str], _Rpc]:
+    """Each rpc of each kind, by qualified plural and name in lower case."""
+    found: dict[tuple[str, str], _Rpc] = {}
     for kind in kinds.every():
         module: Any = importlib.import_module(kind.module)
         service = module.DESCRIPTOR.pool.FindServiceByName(kind.service)
         for method in service.methods:
-            place = (kind.qualified_plural, method.name.lower())
-            found[place] = (GetMessageClass(method.input_type), bool(method.client_streaming))
+            found[(kind.qualified_plural, method.name.lower())] = _Rpc(
+                f"/{kind.service}/{method.name}",
+                GetMessageClass(method.input_type),
+                GetMessageClass(method.output_type),
+                bool(method.client_streaming),
+            )
     return found
 
 
 def takes_stream(resource: str, verb: str) -> bool:
     """Whether the caller of an rpc sends a stream of requests."""
-    return _requests().get((resource, verb), (Message, False))[1]
+    rpc = _rpcs().get((resource, verb))
+    return rpc is not None and rpc.takes_stream
+
+
+def path(resource: str, verb: str) -> str:
+    """The path of an rpc, as it is called."""
+    rpc = _rpcs().get(_place(resource, verb))
+    return rpc.path if rpc is not None else f"/{resource}/{verb}"
+
+
+def answer(resource: str, verb: str, data: Any) -> Any:
+    """The answer of an rpc as a message, where the handler gives it as bytes; None when it is none."""
+    rpc = _rpcs().get(_place(resource, verb))
+    if not isinstance(data, bytes) or rpc is None:
+        return data
+    try:
+        return rpc.answer.FromString(data)
+    except DecodeError:
+        return None
+
+
+def _place(resource: str, verb: str) -> tuple[str, str]:
+    whole, _, part = resource.partition("/")
+    return (whole, "updatestatus" if part == "status" and verb == "update" else verb)
 
 
 def read(resource: str, verb: str, request: Any) -> Any:
@@ -60,13 +96,13 @@ def read(resource: str, verb: str, request: Any) -> Any:
     Raises:
         BadRequest: the bytes are no such message.
     """
-    known = _requests().get((resource, verb))
+    known = _rpcs().get((resource, verb))
     if not isinstance(request, bytes) or known is None:
         return request
     try:
-        return known[0].FromString(request)
+        return known.request.FromString(request)
     except DecodeError as error:
-        raise errors.BadRequest("", f"the request is no {known[0].DESCRIPTOR.name}") from error
+        raise errors.BadRequest("", f"the request is no {known.request.DESCRIPTOR.name}") from error
 
 
 def of(resource: str, verb: str, request: Any) -> Attributes:

@@ -79,6 +79,10 @@ TABLE: dict[type[Exception], tuple[grpc.StatusCode, Callable[[Any], list[Message
         Code.RESOURCE_EXHAUSTED,
         lambda e: [_info("QUOTA_EXCEEDED", resource=e.resource, name=e.name, quota=e.quota)],
     ),
+    errors.TooBusy: (
+        Code.RESOURCE_EXHAUSTED,
+        lambda e: [_info("TOO_BUSY", priority_level=e.level), _retry(e.retry_s)],
+    ),
     errors.NotPossible: (Code.FAILED_PRECONDITION, lambda e: [_info("NOT_POSSIBLE")]),
     errors.DisruptionRefused: (
         Code.RESOURCE_EXHAUSTED,

@@ -1,0 +1,1 @@
+"""Who did what: a policy says what is written of which call (`policy`), as lines of JSON in a file (`log`)."""
