@@ -16,7 +16,7 @@ _FIELDS: tuple[tuple[str, int, int, dict[str, int]], ...] = (
     ("day of the week", 0, 6, {name: number for number, name in enumerate(_DAYS)}),
 )
 _NAMED = frozenset({"@yearly", "@annually", "@monthly", "@weekly", "@daily", "@midnight", "@hourly"})
-_EVERY = re.compile(r"@every (?=\d)(?:\d+h)?(?:\d+m)?(?:\d+(?:\.\d+)?s)?")
+_EVERY = re.compile(r"@every (?=[0-9])(?:[0-9]+h)?(?:[0-9]+m)?(?:[0-9]+(?:[.][0-9]+)?s)?")
 
 
 class ScheduleError(ValueError):

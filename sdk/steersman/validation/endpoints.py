@@ -48,6 +48,9 @@ def _address(field: str, address: Any) -> list[FieldViolation]:
 def reachable(field: str, text: str) -> list[FieldViolation]:
     """An address that a Service may send connections to: none of the sender's own or of its network alone."""
     try:
+        if "%" in text:
+            # A zone means something on one machine only.
+            raise ValueError(text)
         address = ipaddress.ip_address(text)
     except ValueError:
         return violation(field, f"{show(text)} is not an IP address" if text else "required")

@@ -12,7 +12,7 @@ from steersman.validation import claim, meta, names, pod
 from steersman.validation.meta import not_negative, one_of
 from steersman.validation.names import violation
 
-_PERCENT = re.compile(r"\d{1,3}%")
+_PERCENT = re.compile(r"[0-9]{1,3}%")
 
 
 def selector_and_template(spec: Any, *, claims: Iterable[str] = ()) -> list[FieldViolation]:

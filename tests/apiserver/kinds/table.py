@@ -30,7 +30,8 @@ def _strategies() -> dict[str, Strategy]:
     return {kind.service: strategy for kind, strategy in strategies.discover()}
 
 
-def _of(kind: Kind) -> Strategy:
+def strategy_of(kind: Kind) -> Strategy:
+    """The rules of a kind."""
     strategy: Strategy = _strategies()[kind.service]
     return strategy
 
@@ -63,7 +64,7 @@ def prepared(obj: Any) -> Any:
     if found.namespaced and not obj.metadata.namespace:
         obj.metadata.namespace = "default"
     obj.metadata.uid = "u1"
-    strategy = _of(found)
+    strategy = strategy_of(found)
     strategy.prepare_create(obj)
     strategy.default(obj)
     return obj
@@ -72,7 +73,7 @@ def prepared(obj: Any) -> Any:
 def violations(obj: Any) -> list[FieldViolation]:
     """Everything wrong with a new object."""
     kind = kinds.of(obj)
-    strategy = _of(kind)
+    strategy = strategy_of(kind)
     found = meta.validate(obj.metadata, namespaced=kind.namespaced, name_rule=strategy.validate_name)
     return found + strategy.validate(obj) + strategy.validate_create(obj)
 
@@ -85,7 +86,7 @@ def refused(obj: Any) -> list[str]:
 def refused_update(old: Any, changes: Changes) -> list[str]:
     """The fields that are refused when an object is changed."""
     kind = kinds.of(old)
-    strategy = _of(kind)
+    strategy = strategy_of(kind)
     new: Any = codec.decode_object(edited(codec.encode_object(old), changes))
     strategy.default(new)
     strategy.prepare_update(new, old)

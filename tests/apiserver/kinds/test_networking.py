@@ -137,6 +137,7 @@ def test_what_a_network_policy_says_nothing_about() -> None:
         ({"subsets/0/addresses/0/ip": "224.0.0.5"}, ["subsets[0].addresses[0].ip"]),
         ({"subsets/0/addresses/0/ip": "::1"}, ["subsets[0].addresses[0].ip"]),
         ({"subsets/0/addresses/0/ip": "224.1.2.3"}, []),
+        ({"subsets/0/addresses/0/ip": "2001:db8::1%eth0"}, ["subsets[0].addresses[0].ip"]),
         ({"subsets/0/addresses/0/hostname": "a.b"}, ["subsets[0].addresses[0].hostname"]),
         ({"subsets/0/addresses/0/nodeName": "A b"}, ["subsets[0].addresses[0].nodeName"]),
         ({"subsets/0/notReadyAddresses/0/ip": "::"}, ["subsets[0].notReadyAddresses[0].ip"]),

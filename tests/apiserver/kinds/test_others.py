@@ -15,6 +15,7 @@ from tests.apiserver.kinds.table import GONE, Changes, created, refused, refused
         ({"spec/minAvailable": -1}, ["spec.minAvailable"]),
         ({"spec/minAvailable": "120%"}, ["spec.minAvailable"]),
         ({"spec/minAvailable": "many"}, ["spec.minAvailable"]),
+        ({"spec/minAvailable": "\u0663%"}, ["spec.minAvailable"]),
         ({"spec/minAvailable": GONE, "spec/maxUnavailable": "0%"}, []),
         ({"spec/selector/matchLabels": {"a b": "c"}}, ["spec.selector.matchLabels"]),
         ({"spec/unhealthyPodEvictionPolicy": "Never"}, ["spec.unhealthyPodEvictionPolicy"]),
