@@ -88,6 +88,26 @@ def test_logs_and_exec(cluster: World) -> None:
     assert cluster.run("get", "pod", "talker").code == 4
 
 
+def test_attach(cluster: World) -> None:
+    # The program answers a moment later: until then the runtime has surely connected its output.
+    asks = 'read name; sleep 1; echo "hello $name"; read more; sleep 1; echo "bye" >&2'
+    container = {
+        "name": "main",
+        "image": "steersman.local/busybox:1",
+        "stdin": True,
+        "stdinOnce": True,
+        "command": ["sh", "-c", asks],
+    }
+    spec = {"restartPolicy": "Never", "terminationGracePeriodSeconds": 0, "containers": [container]}
+    manifest = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "greeter"}, "spec": spec}
+    cluster.steer("apply", "-f", "-", stdin=json.dumps(manifest))
+    eventually_sync(lambda: cluster.json("pod", "greeter").get("status", {}).get("phase") == "Running", 30)
+    assert cluster.run("attach", "-i", "greeter", "-c", "nobody", stdin="").code != 0
+    attached = cluster.run("attach", "-i", "greeter", stdin="you\nmore\n")
+    assert (attached.code, attached.out, attached.err) == (0, "hello you\n", "bye\n")
+    cluster.steer("delete", "pod", "greeter")
+
+
 def test_port_forward(cluster: World) -> None:
     forwarding = subprocess.Popen(
         [STEER, "port-forward", "deploy/web", ":8080"], env=cluster.environment, stdout=subprocess.PIPE, text=True

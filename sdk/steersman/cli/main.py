@@ -18,6 +18,7 @@ import click
 COMMANDS: dict[str, tuple[str, str]] = {
     "api-resources": ("api_resources", "Show the kinds of objects that there are"),
     "apply": ("apply", "Make objects as manifests say"),
+    "attach": ("attach", "Connect to the program of a container"),
     "delete": ("delete", "Delete objects"),
     "describe": ("describe", "Show everything about objects, with their events"),
     "exec": ("exec", "Run a command in a container"),
