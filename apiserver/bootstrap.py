@@ -62,6 +62,7 @@ from apiserver.tokens import signing
 from apiserver.tokens.accounts import ACCOUNTS, AccountTokens
 from apiserver.tokens.authenticator import TokenAuthenticator
 from apiserver.tokens.bootstrap import BootstrapTokens
+from apiserver.watchcache.freshness import Freshness
 
 log = structlog.get_logger(__name__)
 
@@ -184,6 +185,7 @@ class Apiserver:
             clock=clock,
             new_uid=lambda: str(uuid.UUID(int=chance.getrandbits(128), version=4)),
             new_suffix=lambda: "".join(chance.choice(_SUFFIX_CHARACTERS) for _ in range(5)),
+            freshness=Freshness(storage),
             allocator=Allocator(storage, settings.ranges, chance),
         )
         self.registries = {kind.service: Registry(kind, strategy, around) for kind, strategy in strategies.discover()}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from typing import Any
 
@@ -30,7 +31,7 @@ from apiserver.rpc.scale import ScaleHandlers
 from apiserver.storage.port import Compacted, Stored
 from apiserver.watchcache import frames
 from apiserver.watchcache.cache import messages
-from apiserver.watchcache.watcher import Selection
+from apiserver.watchcache.watcher import Entry, Selection
 
 _ITEM_TAG = b"\x12"
 _METADATA_TAG = b"\x0a"
@@ -39,10 +40,18 @@ WARNINGS_MAX = 16
 # objects of any size can be listed: the answer is bounded, and the caller follows the token.
 READ_AT_ONCE = 500
 PAGE_BYTES_MAX = 8 * 1024 * 1024
+ENCODED_AT_ONCE = 2000
 
 
 def _field(tag: bytes, data: bytes) -> bytes:
     return tag + frames.varint(len(data)) + data
+
+
+def _revision(text: str) -> int | None:
+    """A revision as requests have it; None when it is not given."""
+    if text and not text.isdigit():
+        raise errors.BadRequest("resource_version", f"{text!r} is not a revision")
+    return int(text) if text else None
 
 
 class ResourceHandlers:
@@ -83,7 +92,7 @@ class ResourceHandlers:
 
     async def get(self, user: User, request: GetRequest, context: Any) -> bytes:
         """Get."""
-        stored = await self._registry.get(request.namespace, request.name)
+        stored = await self._registry.read(request.namespace, request.name)
         return frames.versioned(stored.value, stored.revision)
 
     async def read_list(self, user: User, request: ListRequest, context: Any) -> bytes:
@@ -91,10 +100,34 @@ class ResourceHandlers:
         selection = self._selection(request.namespace, "", request.label_selector, request.field_selector)
         if request.limit < 0:
             raise errors.BadRequest("limit", f"{request.limit} is negative")
+        if not request.continue_token:
+            cached = await self._registry.read_all(selection, since=_revision(request.resource_version))
+            if cached is not None:
+                return await self._page_of(*cached, request)
         items, metadata = await self._select(selection, request)
         parts = [_field(_METADATA_TAG, metadata.SerializeToString())]
         parts += [_field(_ITEM_TAG, frames.versioned(item.value, item.revision)) for item in items]
         return b"".join(parts)
+
+    async def _page_of(self, found: list[tuple[str, Entry]], revision: int, request: ListRequest) -> bytes:
+        """The first page of what was found as of a revision; the next ones are the store's."""
+        items: list[bytes] = []
+        size = 0
+        for key, entry in found:
+            if (request.limit and len(items) == request.limit) or size >= PAGE_BYTES_MAX:
+                break
+            items.append(_field(_ITEM_TAG, frames.versioned(entry.data, entry.revision)))
+            size += len(items[-1])
+            last = key
+            if len(items) % ENCODED_AT_ONCE == 0:
+                # Others have their turn while a long answer is put together.
+                await asyncio.sleep(0)
+        metadata = ListMeta(resource_version=str(revision))
+        if len(items) < len(found):
+            metadata.continue_token = encode(Continuation(last, revision), self._registry.prefix)
+            if not request.label_selector and not request.field_selector:
+                metadata.remaining_item_count = len(found) - len(items)
+        return b"".join((_field(_METADATA_TAG, metadata.SerializeToString()), *items))
 
     async def _select(self, selection: Selection, request: ListRequest) -> tuple[list[Stored], ListMeta]:
         """A page of what matches; pages of the store are read until the page is full or nothing is left."""
@@ -138,12 +171,7 @@ class ResourceHandlers:
     async def watch(self, user: User, request: WatchRequest, context: Any) -> AsyncIterator[bytes]:
         """Watch."""
         selection = self._selection(request.namespace, request.name, request.label_selector, request.field_selector)
-        since: int | None = None
-        if request.resource_version:
-            if not request.resource_version.isdigit():
-                raise errors.BadRequest("resource_version", f"{request.resource_version!r} is not a revision")
-            since = int(request.resource_version)
-        stream = messages(self._registry.cache, selection, since=since)
+        stream = messages(self._registry.cache, selection, since=_revision(request.resource_version))
         try:
             async for frame in stream:
                 yield frame

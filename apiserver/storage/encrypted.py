@@ -13,7 +13,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from apiserver import errors
-from apiserver.storage.port import Claim, Guarded, KeyChanged, Page, Storage, StorageBatch, StorageEvent, Stored
+from apiserver.storage.port import Claim, Guarded, KeyChanged, Nudge, Page, Storage, StorageBatch, StorageEvent, Stored
 
 log = structlog.get_logger(__name__)
 
@@ -187,9 +187,17 @@ class EncryptedStorage:
         """See `Storage.compact`."""
         await self._storage.compact(revision)
 
-    async def watch(self, prefix: str, *, revision: int) -> AsyncIterator[StorageBatch]:
+    async def revision(self) -> int:
+        """See `Storage.revision`."""
+        return await self._storage.revision()
+
+    async def reports_exactly(self) -> bool:
+        """See `Storage.reports_exactly`."""
+        return await self._storage.reports_exactly()
+
+    async def watch(self, prefix: str, *, revision: int, nudge: Nudge | None = None) -> AsyncIterator[StorageBatch]:
         """See `Storage.watch`; a value that nothing opens is passed on as it is, and costs the others nothing."""
-        async for batch in self._storage.watch(prefix, revision=revision):
+        async for batch in self._storage.watch(prefix, revision=revision, nudge=nudge):
             yield StorageBatch([self._event(event) for event in batch.events], batch.revision)
 
     def _event(self, event: StorageEvent) -> StorageEvent:

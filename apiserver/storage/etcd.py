@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from operator import attrgetter
@@ -22,6 +23,7 @@ from apiserver.storage.port import (
     Guarded,
     KeyChanged,
     KeyExists,
+    Nudge,
     Page,
     StorageBatch,
     StorageEvent,
@@ -57,7 +59,7 @@ def open_channels(
     return [Channel(url.rpartition("://")[2].rstrip("/"), dialing) for url in endpoints]
 
 
-_RANGE, _TXN, _COMPACT = attrgetter("range"), attrgetter("txn"), attrgetter("compact")
+_RANGE, _TXN, _COMPACT, _STATUS = map(attrgetter, ("range", "txn", "compact", "status"))
 
 
 def _end_of(prefix: bytes) -> bytes:
@@ -80,6 +82,7 @@ class _Member:
         self.range = unary("KV/Range", rpc_pb2.RangeRequest, rpc_pb2.RangeResponse)
         self.txn = unary("KV/Txn", rpc_pb2.TxnRequest, rpc_pb2.TxnResponse)
         self.compact = unary("KV/Compact", rpc_pb2.CompactionRequest, rpc_pb2.CompactionResponse)
+        self.status = unary("Maintenance/Status", rpc_pb2.StatusRequest, rpc_pb2.StatusResponse)
         self.watch: Any = channel.stream_stream(
             "/etcdserverpb.Watch/Watch",
             request_serializer=rpc_pb2.WatchRequest.SerializeToString,
@@ -221,9 +224,24 @@ class EtcdStorage:
             self._explain_guards(guards, others[claims:])
         raise KeyChanged(key, current)
 
-    async def watch(self, prefix: str, *, revision: int) -> AsyncIterator[StorageBatch]:
+    async def revision(self) -> int:
+        """See `Storage.revision`."""
+        request = rpc_pb2.RangeRequest(key=b"\0", count_only=True)
+        answer = await self._call(_RANGE, request, idempotent=True)
+        return int(answer.header.revision)
+
+    async def reports_exactly(self) -> bool:
+        """See `Storage.reports_exactly`: true of etcd since 3.4.31 and 3.5.13 (etcd-io/etcd#15220)."""
+        answer = await self._call(_STATUS, rpc_pb2.StatusRequest(), idempotent=True)
+        numbers = [int(part) for part in re.findall(r"\d+", answer.version)[:3]]
+        return numbers >= [3, 5, 13] or [3, 4, 31] <= numbers < [3, 5]
+
+    async def watch(self, prefix: str, *, revision: int, nudge: Nudge | None = None) -> AsyncIterator[StorageBatch]:
         """See `Storage.watch`."""
         requests: asyncio.Queue[rpc_pb2.WatchRequest] = asyncio.Queue()
+        progress = rpc_pb2.WatchRequest(progress_request=rpc_pb2.WatchProgressRequest())
+        if nudge is not None:
+            nudge.ask = lambda: requests.put_nowait(progress)
         create = rpc_pb2.WatchCreateRequest(
             key=prefix.encode(),
             range_end=_end_of(prefix.encode()),
@@ -240,7 +258,7 @@ class EtcdStorage:
         async def ask_progress() -> None:
             while True:
                 await asyncio.sleep(PROGRESS_S)
-                requests.put_nowait(rpc_pb2.WatchRequest(progress_request=rpc_pb2.WatchProgressRequest()))
+                requests.put_nowait(progress)
 
         call = self._members[self._current].watch(feed())
         asking = asyncio.create_task(ask_progress())
@@ -271,6 +289,8 @@ class EtcdStorage:
             self._next_member()
             raise errors.StorageUnavailable(f"a watch of the store broke: {error.details()}") from error
         finally:
+            if nudge is not None:
+                nudge.ask = lambda: None
             asking.cancel()
             call.cancel()
 

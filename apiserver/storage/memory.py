@@ -15,6 +15,7 @@ from apiserver.storage.port import (
     Guarded,
     KeyChanged,
     KeyExists,
+    Nudge,
     Page,
     StorageBatch,
     StorageEvent,
@@ -35,6 +36,7 @@ class MemoryStorage:
         self._oldest = 1
         self._changed = asyncio.Condition()
         self._progress_s = progress_s
+        self._waking: set[asyncio.Task[None]] = set()
 
     async def get(self, key: str) -> Stored | None:
         """See `Storage.get`."""
@@ -132,8 +134,19 @@ class MemoryStorage:
         self._history = [event for event in self._history if event.revision > revision]
         self._oldest = revision
 
-    async def watch(self, prefix: str, *, revision: int) -> AsyncIterator[StorageBatch]:
+    async def revision(self) -> int:
+        """See `Storage.revision`."""
+        return self._revision
+
+    async def reports_exactly(self) -> bool:
+        """See `Storage.reports_exactly`."""
+        return True
+
+    async def watch(self, prefix: str, *, revision: int, nudge: Nudge | None = None) -> AsyncIterator[StorageBatch]:
         """See `Storage.watch`."""
+        asked = asyncio.Event()
+        if nudge is not None:
+            nudge.ask = lambda: self._answer_soon(asked)
         if revision < self._oldest - 1:
             raise Compacted(self._oldest)
         seen = revision
@@ -147,7 +160,19 @@ class MemoryStorage:
                 # Not wait_for: in Python 3.11 it can lose a cancellation that arrives together with a change.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._progress_s):
-                        await self._changed.wait()
+                        if not asked.is_set():
+                            await self._changed.wait()
+                asked.clear()
+
+    def _answer_soon(self, asked: asyncio.Event) -> None:
+        async def wake() -> None:
+            async with self._changed:
+                self._changed.notify_all()
+
+        asked.set()
+        task = asyncio.get_running_loop().create_task(wake())
+        self._waking.add(task)
+        task.add_done_callback(self._waking.discard)
 
     def _tail(self, revision: int) -> builtins.list[StorageEvent]:
         index = len(self._history)

@@ -5,7 +5,7 @@ Every implementation passes `tests/contract/test_storage.py`.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import NamedTuple, Protocol
 
 
@@ -47,6 +47,17 @@ class StorageBatch(NamedTuple):
 
     events: Sequence[StorageEvent]
     revision: int
+
+
+class Nudge:
+    """Asks a watch how far it has come: it then reports at once, and not only when the store does so by itself.
+
+    Attributes:
+        ask: asks; does nothing while no watch listens.
+    """
+
+    def __init__(self) -> None:
+        self.ask: Callable[[], None] = lambda: None
 
 
 class KeyExists(Exception):
@@ -145,8 +156,18 @@ class Storage(Protocol):
         """Forgets what was before a revision; the state at the revision stays. Idempotent."""
         ...
 
-    def watch(self, prefix: str, *, revision: int) -> AsyncIterator[StorageBatch]:
+    async def revision(self) -> int:
+        """The newest revision, as of the call or later."""
+        ...
+
+    async def reports_exactly(self) -> bool:
+        """Whether watches never report a revision before the changes up to it; some releases of etcd do."""
+        ...
+
+    def watch(self, prefix: str, *, revision: int, nudge: Nudge | None = None) -> AsyncIterator[StorageBatch]:
         """Yields every change below a prefix after a revision, in order; batches without events report progress.
+
+        With `nudge` it can be asked how far it has come.
 
         Raises:
             Compacted: the revision is gone.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 
-from apiserver.storage.port import Claim, Guarded, KeyChanged, Page, Storage, StorageBatch, StorageEvent, Stored
+from apiserver.storage.port import Claim, Guarded, KeyChanged, Nudge, Page, Storage, StorageBatch, StorageEvent, Stored
 
 Form = Callable[[bytes], bytes]
 
@@ -79,9 +79,17 @@ class ViewedStorage:
         """See `Storage.compact`."""
         await self._storage.compact(revision)
 
-    async def watch(self, prefix: str, *, revision: int) -> AsyncIterator[StorageBatch]:
+    async def revision(self) -> int:
+        """See `Storage.revision`."""
+        return await self._storage.revision()
+
+    async def reports_exactly(self) -> bool:
+        """See `Storage.reports_exactly`."""
+        return await self._storage.reports_exactly()
+
+    async def watch(self, prefix: str, *, revision: int, nudge: Nudge | None = None) -> AsyncIterator[StorageBatch]:
         """See `Storage.watch`."""
-        async for batch in self._storage.watch(prefix, revision=revision):
+        async for batch in self._storage.watch(prefix, revision=revision, nudge=nudge):
             yield StorageBatch([self._event(event) for event in batch.events], batch.revision)
 
     def _event(self, event: StorageEvent) -> StorageEvent:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
+import itertools
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,12 +12,14 @@ from typing import Any
 
 import structlog
 from google.protobuf.message import DecodeError
+from sortedcontainers import SortedDict
 from steersman.meta.v1.requests_pb2 import ADDED
 from steersman.retry import Backoff
 
 from apiserver import errors
-from apiserver.storage.port import Compacted, Storage, StorageEvent, Stored
+from apiserver.storage.port import Compacted, Nudge, Storage, StorageEvent, Stored
 from apiserver.watchcache import frames
+from apiserver.watchcache.freshness import Freshness
 from apiserver.watchcache.watcher import Change, Entry, Selection, Watcher
 
 log = structlog.get_logger(__name__)
@@ -24,7 +28,10 @@ HISTORY_MAX = 8192
 PAGE = 1000
 BOOKMARK_S = 5.0
 # How long a watch from a revision that is not here yet waits for it: longer than the store's reports of progress.
-REACH_LOOKS, REACH_LOOK_S = 100, 0.03
+REACH_S = 3.0
+# How long a read waits for the cache before it goes to the store, and how soon a store that lags is asked again.
+CATCH_UP_S = 1.0
+ASK_AGAIN_S = 0.005
 
 
 class Cache:
@@ -36,6 +43,7 @@ class Cache:
         prefix: str,
         *,
         entry_of: Callable[[Stored], Entry],
+        freshness: Freshness,
         indexed: tuple[str, ...] = (),
         sleep: Callable[[float], Any] = asyncio.sleep,
     ) -> None:
@@ -45,6 +53,7 @@ class Cache:
             storage: the store.
             prefix: prefix of the kind's keys, ending in "/".
             entry_of: reads what an object can be selected by.
+            freshness: knows how far the store has come.
             indexed: fields by whose exact value watchers are found, so that a change costs only those it concerns.
             sleep: waits so many seconds.
         """
@@ -53,7 +62,13 @@ class Cache:
         self._entry_of = entry_of
         self._indexed = indexed
         self._sleep = sleep
-        self._entries: dict[str, Entry] = {}
+        self._freshness = freshness
+        self._nudge = Nudge()
+        self._reaching: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._ties = itertools.count()
+        self._asked = False
+        self._unreadable: set[str] = set()
+        self._entries: SortedDict[str, Entry] = SortedDict()
         self._history: deque[Change] = deque()
         self._oldest = 0
         self.revision = 0
@@ -74,25 +89,72 @@ class Cache:
         await self._ready.wait()
 
     @property
+    def passed_over(self) -> bool:
+        """Whether the store held a value that is no object: then only the store can say what there is."""
+        return bool(self._unreadable)
+
+    @property
     def is_ready(self) -> bool:
         """Whether the cache has been filled."""
         return self._ready.is_set()
 
     async def reaches(self, revision: int) -> bool:
         """Whether the cache comes as far as a revision, within a moment: another apiserver may be a little ahead."""
-        for _ in range(REACH_LOOKS):
-            if self.revision >= revision:
-                return True
-            await self._sleep(REACH_LOOK_S)
-        return self.revision >= revision
+        return await self._reach(revision, REACH_S)
+
+    async def catch_up(self) -> bool:
+        """Whether the cache holds all that was acknowledged before the call; it waits a moment until it does.
+
+        False means that it cannot tell, and that the store has to be read.
+        """
+        if not self._ready.is_set() or not await self._freshness.is_exact():
+            return False
+        return await self._reach(await self._freshness.revision(), CATCH_UP_S)
+
+    async def _reach(self, revision: int, patience_s: float) -> bool:
+        if self.revision >= revision:
+            return True
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._reaching, (revision, next(self._ties), future))
+        self._ask()
+        try:
+            async with asyncio.timeout(patience_s):
+                await future
+        except TimeoutError:
+            return False
+        return True
+
+    def _ask(self) -> None:
+        """Asks the store's watch how far it is, unless the answer is still to come."""
+        if not self._asked:
+            self._asked = True
+            self._nudge.ask()
+
+    def _reached(self) -> None:
+        """Lets those go on for whom the cache has come far enough; asks again for the others."""
+        self._asked = False
+        while self._reaching and (self._reaching[0][0] <= self.revision or self._reaching[0][2].done()):
+            future = heapq.heappop(self._reaching)[2]
+            if not future.done():
+                future.set_result(None)
+        if self._reaching:
+            asyncio.get_running_loop().call_later(ASK_AGAIN_S, self._ask)
 
     def get(self, key: str) -> Entry | None:
         """An object as the cache has it; it may be older than the store's."""
-        return self._entries.get(key)
+        found: Entry | None = self._entries.get(key)
+        return found
 
     def keys(self) -> Iterable[str]:
         """The keys of all objects as the cache has them."""
-        return self._entries.keys()
+        found: Iterable[str] = self._entries.keys()
+        return found
+
+    def below(self, prefix: str, *, after: str = "") -> Iterator[tuple[str, Entry]]:
+        """Keys and objects below a prefix, behind a key, in the order of keys. Take them before anything is awaited."""
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        for key in self._entries.irange(max(prefix, after), end, inclusive=(not after, False)):
+            yield key, self._entries[key]
 
     def entries(self) -> Iterator[Entry]:
         """All objects as the cache has them."""
@@ -114,11 +176,14 @@ class Cache:
                 try:
                     if not self._ready.is_set():
                         await self._fill()
-                    async for batch in self._storage.watch(self._prefix, revision=self.revision):
+                    # An answer of a watch that broke never comes.
+                    self._asked = False
+                    async for batch in self._storage.watch(self._prefix, revision=self.revision, nudge=self._nudge):
                         backoff.reset()
                         for event in batch.events:
                             self._take(event)
                         self.revision = max(self.revision, batch.revision)
+                        self._reached()
                 except Compacted:
                     log.warning("the store no longer has our revision, reading everything again", prefix=self._prefix)
                     try:
@@ -131,7 +196,7 @@ class Cache:
 
     async def _fill(self) -> None:
         """Reads everything; what differs from before is told to the watchers as changes of the revision read."""
-        fresh: dict[str, Entry] = {}
+        fresh: SortedDict[str, Entry] = SortedDict()
         after, revision = "", 0
         while True:
             page = await self._storage.list(self._prefix, after=after, limit=PAGE, revision=revision)
@@ -154,10 +219,12 @@ class Cache:
         self._history.clear()
         self._oldest = self.revision = revision
         self._ready.set()
+        self._reached()
 
     def _take(self, event: StorageEvent) -> None:
         if event.revision <= self._oldest:
             return
+        self._unreadable.discard(event.key)
         old = self._entries.get(event.key)
         if event.value is None:
             if old is not None:
@@ -173,6 +240,7 @@ class Cache:
             return self._entry_of(stored)
         except (DecodeError, UnicodeDecodeError) as error:
             log.error("a value in the store is no object, passing over it", key=stored.key, error=str(error))
+            self._unreadable.add(stored.key)
             return None
 
     def _tell(self, old: Entry | None, new: Entry | None) -> None:

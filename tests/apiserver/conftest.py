@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from steersman.client import Api, connect_to
@@ -37,6 +39,21 @@ class Served:
     def without_certificate(self, token: str = "") -> Api:
         """A client that proves nothing, at the door for such clients."""
         return self._connect(Context("t", f"localhost:{self.apiserver.ports[1]}", "", "", self.ca, token=token))
+
+    def count_reads(self) -> Callable[[], int]:
+        """Counts the store's reads of single keys from here on; call what it returns for the number."""
+        count = 0
+        read = self.storage.get
+
+        async def counted(key: str) -> Any:
+            nonlocal count
+            count += 1
+            # As with a store that is elsewhere, others go on meanwhile.
+            await asyncio.sleep(0)
+            return await read(key)
+
+        self.storage.get = counted  # type: ignore[method-assign]
+        return lambda: count
 
     @property
     def ca(self) -> Path:

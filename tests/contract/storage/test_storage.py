@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from apiserver.storage.port import Claim, Compacted, KeyChanged, KeyExists, StorageEvent
+from apiserver.storage.port import Claim, Compacted, KeyChanged, KeyExists, Nudge, StorageEvent
+from tests.waiting import eventually
 
 
 async def test_what_is_created_can_be_read(storage: Any, prefix: str) -> None:
@@ -124,6 +125,40 @@ async def test_an_idle_watch_hears_how_far_the_store_has_come(storage: Any, pref
         raise AssertionError("the watch ended")
 
     assert await asyncio.wait_for(progress(), 10) >= last
+
+
+async def test_a_watch_that_is_asked_says_at_once_how_far_it_is(storage: Any, prefix: str) -> None:
+    first = await storage.create(f"{prefix}a", b"1")
+    nudge = Nudge()
+    heard: list[int] = []
+
+    async def follow() -> None:
+        async for batch in storage.watch(prefix, revision=first, nudge=nudge):
+            heard.append(batch.revision)
+
+    following = asyncio.create_task(follow())
+    try:
+        for number in range(5):
+            await storage.create(f"/elsewhere{prefix}{number}", b"")
+            newest = await storage.revision()
+
+            def told(newest: int = newest) -> bool:
+                # Asked again and again, since a watch that has only just begun does not hear the first time.
+                nudge.ask()
+                return bool(heard) and heard[-1] >= newest
+
+            await eventually(told, 5)
+    finally:
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+async def test_the_newest_revision_is_that_of_the_last_write(storage: Any, prefix: str) -> None:
+    made = await storage.create(f"{prefix}a", b"1")
+    assert await storage.revision() >= made
+    made = await storage.update(f"{prefix}a", b"2", revision=made)
+    assert await storage.revision() >= made
+    assert isinstance(await storage.reports_exactly(), bool)
 
 
 async def test_what_is_compacted_can_neither_be_listed_nor_watched(storage: Any, prefix: str) -> None:

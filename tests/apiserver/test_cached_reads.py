@@ -1,0 +1,140 @@
+"""Reads out of the watch cache are never older than what was acknowledged, also when the cache is behind."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from steersman import errors, kinds
+from steersman.client import Api
+from steersman.core.v1 import ConfigMap
+from steersman.meta.v1 import ListRequest
+
+from apiserver.storage.memory import MemoryStorage
+from apiserver.storage.port import Nudge, StorageBatch, Stored
+from apiserver.watchcache import cache as caching
+from apiserver.watchcache.cache import Cache
+from apiserver.watchcache.freshness import Freshness
+from apiserver.watchcache.watcher import Entry
+from tests.apiserver.conftest import Served
+from tests.apiserver.objects import config_map
+from tests.waiting import eventually
+
+MAPS = "steersman.core.v1.ConfigMaps"
+
+
+async def test_many_readers_see_every_write_at_once(api: Api, served: Served) -> None:
+    await api.configmaps.create(config_map("a", turn="0"))
+    store_reads = served.count_reads()
+    for turn in range(1, 30):
+        await api.configmaps.update(config_map("a", turn=str(turn)))
+        seen = await asyncio.gather(*(api.configmaps.get("a") for _ in range(40)))
+        assert {found.data["turn"] for found in seen} == {str(turn)}
+    assert store_reads() < 29 * 40 / 2, "most were answered from the cache"
+    await api.configmaps.delete("a")
+    gone = await asyncio.gather(*(api.configmaps.get("a") for _ in range(40)), return_exceptions=True)
+    assert {type(found) for found in gone} == {errors.NotFound}
+
+
+async def test_a_list_sees_every_write_at_once(api: Api) -> None:
+    for count in range(1, 60):
+        await api.configmaps.create(config_map(f"c{count:02}", kind="even" if count % 2 == 0 else "odd"))
+        assert len(await api.configmaps.list()) == count
+    await api.configmaps.create(config_map("elsewhere", "kube-system"))
+    names = [found.metadata.name for found in await api.configmaps.list(namespace="default")]
+    assert names == sorted(names)
+    assert len(names) == 59
+
+
+async def test_a_state_as_new_as_a_revision_is_enough(api: Api) -> None:
+    made = await api.configmaps.create(config_map("a"))
+    client: Any = api.configmaps
+    for version in ("0", made.metadata.resource_version):
+        request = ListRequest(namespace="default", resource_version=version)
+        page = await client._call("List", request, client.kind.list_message)
+        assert [found.metadata.name for found in page.items] == ["a"]
+    with pytest.raises(errors.Invalid, match="'new' is not a revision"):
+        await client._call("List", ListRequest(resource_version="new"), client.kind.list_message)
+
+
+class Lagging(MemoryStorage):
+    """Its watches bring nothing while it is held, whatever they are asked."""
+
+    def __init__(self) -> None:
+        super().__init__(progress_s=0.01)
+        self.flows = asyncio.Event()
+        self.flows.set()
+        self.exact = True
+
+    async def reports_exactly(self) -> bool:
+        return self.exact
+
+    async def watch(self, prefix: str, *, revision: int, nudge: Nudge | None = None) -> AsyncIterator[StorageBatch]:
+        async for batch in super().watch(prefix, revision=revision, nudge=nudge):
+            await self.flows.wait()
+            yield batch
+
+
+@pytest.fixture
+async def lagging() -> AsyncIterator[tuple[Lagging, Cache]]:
+    storage = Lagging()
+
+    def entry_of(stored: Stored) -> Entry:
+        obj = ConfigMap.FromString(stored.value)
+        return Entry(obj.metadata.namespace, obj.metadata.name, stored.value, stored.revision, {}, {})
+
+    prefix = f"/registry/{kinds.of(ConfigMap).qualified_plural}/"
+    cache = Cache(storage, prefix, entry_of=entry_of, freshness=Freshness(storage))
+    running = asyncio.create_task(cache.run())
+    await cache.ready()
+    yield storage, cache
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_a_cache_that_is_behind_says_so(lagging: tuple[Lagging, Cache], monkeypatch: pytest.MonkeyPatch) -> None:
+    storage, cache = lagging
+    assert await cache.catch_up()
+    storage.flows.clear()
+    revision = await storage.create("/registry/configmaps/default/a", config_map("a").SerializeToString())
+    monkeypatch.setattr(caching, "CATCH_UP_S", 0.05)
+    assert not await cache.catch_up()
+    storage.flows.set()
+    monkeypatch.setattr(caching, "CATCH_UP_S", 10)
+    assert await cache.catch_up()
+    assert cache.revision >= revision
+    assert cache.get("/registry/configmaps/default/a") is not None
+
+
+async def test_a_store_whose_reports_cannot_be_relied_on_is_read_itself(lagging: tuple[Lagging, Cache]) -> None:
+    storage, _ = lagging
+    storage.exact = False
+    assert not await Freshness(storage).is_exact()
+
+
+async def test_a_value_that_is_no_object_is_left_to_the_store(lagging: tuple[Lagging, Cache]) -> None:
+    storage, cache = lagging
+    revision = await storage.create("/registry/configmaps/default/b", b"\xff\xff")
+    await eventually(lambda: cache.passed_over)
+    await storage.update("/registry/configmaps/default/b", config_map("b").SerializeToString(), revision=revision)
+    await eventually(lambda: not cache.passed_over)
+
+
+async def test_questions_at_the_same_time_are_shared() -> None:
+    class Counting(MemoryStorage):
+        asked = 0
+
+        async def revision(self) -> int:
+            self.asked += 1
+            await asyncio.sleep(0)
+            return await super().revision()
+
+    storage = Counting()
+    freshness = Freshness(storage)
+    first = await asyncio.gather(*(freshness.revision() for _ in range(100)))
+    assert storage.asked <= 2
+    written = await storage.create("/a", b"")
+    assert written > max(first)
+    assert await freshness.revision() >= written
