@@ -68,7 +68,9 @@ def value_of(field: FieldDescriptor, source: random.Random) -> Any:
         return source.random() < 0.5
     if field.cpp_type in (FieldDescriptor.CPPTYPE_DOUBLE, FieldDescriptor.CPPTYPE_FLOAT):
         return source.choice([0.0, -1.5, 1e300])
-    return source.choice(NUMBERS)
+    number = source.choice(NUMBERS)
+    unsigned = field.cpp_type in (FieldDescriptor.CPPTYPE_UINT32, FieldDescriptor.CPPTYPE_UINT64)
+    return abs(number) if unsigned else number
 
 
 def scramble(message: Any, source: random.Random, share: float, depth: int = 0) -> None:
