@@ -606,7 +606,7 @@ class Registry:
         grace_s = self.strategy.grace_period_s(obj, wanted)
         marked = self._like(obj)
         metadata = marked.metadata
-        self._mark_dependents(metadata, options)
+        self._mark_dependents(metadata, options, self.strategy.dependents)
         if metadata.HasField("deletion_timestamp") and metadata.deletion_grace_period_seconds <= grace_s:
             return marked
         if not metadata.HasField("deletion_timestamp") and metadata.generation:
@@ -618,11 +618,16 @@ class Registry:
         return marked
 
     @staticmethod
-    def _mark_dependents(metadata: Any, options: DeleteOptions) -> None:
-        """Notes what shall become of dependents, as finalizers that the garbage collector acts on."""
+    def _mark_dependents(metadata: Any, options: DeleteOptions, default: str) -> None:
+        """Notes what shall become of dependents, as finalizers that the garbage collector acts on.
+
+        What the caller says comes first, then what was noted before, then the kind's default.
+        """
         policy = options.propagation_policy
         if not policy and options.HasField("orphan_dependents"):
             policy = "Orphan" if options.orphan_dependents else "Background"
+        if not policy and not metadata.HasField("deletion_timestamp") and FOREGROUND not in metadata.finalizers:
+            policy = default
         if not policy:
             return
         wanted = {"Orphan": ORPHAN, "Foreground": FOREGROUND, "Background": ""}

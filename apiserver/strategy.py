@@ -74,6 +74,9 @@ class Strategy:
     view: ClassVar[View | None] = None
     """Where the objects come from, when they are those of another kind."""
 
+    dependents: ClassVar[str] = ""
+    """What becomes of what an object owns when its deletion says nothing: "Orphan"; empty: deleted afterwards."""
+
     indexed: ClassVar[tuple[str, ...]] = ()
     """Fields by which watchers are found: those of which many watchers each want one value."""
 

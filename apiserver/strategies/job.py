@@ -16,6 +16,7 @@ class JobStrategy(Strategy):
     """Defaults, rules, and the selector that keeps one job's pods apart from another's."""
 
     message = Job
+    dependents = "Orphan"
     fields: ClassVar = {"status.successful": lambda obj: str(obj.status.succeeded)}
 
     def default(self, obj: Any) -> None:

@@ -16,6 +16,7 @@ class ReplicationControllerStrategy(Strategy):
     """Defaults and rules."""
 
     message = ReplicationController
+    dependents = "Orphan"
     fields: ClassVar = {"status.replicas": lambda obj: str(obj.status.replicas)}
 
     def default(self, obj: Any) -> None:

@@ -109,3 +109,27 @@ async def test_who_writes_what_nobody_acts_on_is_told(served: Served, api: Api) 
     await api.deployments.create(made_of(manifests.of("apps/v1", "Deployment")))
     assert served.warnings == []
     assert set(UNACTED) <= {kind.message.DESCRIPTOR.full_name for kind in kinds.every()}
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "default"),
+    [
+        ("batch/v1", "Job", ["orphan"]),
+        ("v1", "ReplicationController", ["orphan"]),
+        ("apps/v1", "StatefulSet", []),
+        ("apps/v1", "Deployment", []),
+    ],
+)
+async def test_what_becomes_of_pods_when_nobody_says(api: Api, api_version: str, kind: str, default: list[str]) -> None:
+    for policy, finalizers in ((None, default), ("Background", []), ("Foreground", ["foregroundDeletion"])):
+        wanted = made_of(manifests.of(api_version, kind))
+        wanted.metadata.finalizers.append("example.org/held")
+        client: Any = api.resource(type(wanted))
+        await client.create(wanted)
+        gone = await client.delete(wanted.metadata.name, propagation_policy=policy)
+        assert gone.metadata.finalizers == ["example.org/held", *finalizers]
+        again = await client.delete(wanted.metadata.name)
+        assert again.metadata.finalizers == gone.metadata.finalizers, "a second call takes nothing back"
+        del gone.metadata.finalizers[:]
+        gone.metadata.resource_version = ""
+        await client.update(gone)

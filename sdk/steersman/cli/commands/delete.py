@@ -27,7 +27,9 @@ _POLICIES = {"background": "Background", "foreground": "Foreground", "orphan": "
 @session.namespace_option
 @click.option("-l", "--selector", default="", metavar="QUERY", help="All objects that match.")
 @click.option("--all", "everything", is_flag=True, help="All objects of the kind in the namespace.")
-@click.option("--cascade", type=click.Choice(list(_POLICIES)), help="What becomes of owned objects.")
+@click.option(
+    "--cascade", type=click.Choice(list(_POLICIES)), default="background", show_default=True, help="Owned objects."
+)
 @click.option("--grace-period", type=click.IntRange(0), metavar="S", help="Seconds to stop in; 0: at once.")
 @click.option("--ignore-not-found", is_flag=True, help="What is not there is fine.")
 @click.option("--wait/--no-wait", default=True, help="Return when the objects are gone.", show_default=True)
@@ -41,7 +43,7 @@ def command(
     namespace: str | None,
     selector: str,
     everything: bool,
-    cascade: str | None,
+    cascade: str,
     grace_period: int | None,
     ignore_not_found: bool,
     wait: bool,
@@ -62,7 +64,7 @@ def command(
                     name,
                     namespace=where,
                     grace_period_s=grace_period,
-                    propagation_policy=_POLICIES[cascade] if cascade else None,
+                    propagation_policy=_POLICIES[cascade],
                     dry_run=dry_run,
                 )
             except errors.NotFound as error:
