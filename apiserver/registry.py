@@ -199,6 +199,10 @@ class Registry:
         stored = await self.get(namespace, name)
         return self.kind.message.FromString(stored.value), stored.revision
 
+    def place(self, namespace: str) -> str:
+        """What the keys of a namespace's objects ("": of all) begin with."""
+        return f"{self.prefix}{namespace}/" if namespace and self.kind.namespaced else self.prefix
+
     async def list_page(self, namespace: str, *, after: str, limit: int, revision: int) -> Page:
         """A page of the objects of a namespace ("": all), as of one revision.
 
@@ -206,8 +210,7 @@ class Registry:
             Compacted: the revision is gone.
             Undecipherable: one of them cannot be decrypted.
         """
-        prefix = f"{self.prefix}{namespace}/" if namespace and self.kind.namespaced else self.prefix
-        page = await self._storage.list(prefix, after=after, limit=limit, revision=revision)
+        page = await self._storage.list(self.place(namespace), after=after, limit=limit, revision=revision)
         for item in page.items:
             if is_sealed(item.value):
                 raise errors.Undecipherable(item.key, "no key that this apiserver has opens it")

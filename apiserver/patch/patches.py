@@ -18,6 +18,7 @@ from apiserver.patch.strategic import merge_strategically
 
 PATCH_BYTES_MAX = 3 * 1024 * 1024
 OPERATIONS_MAX = 10_000
+DEPTH_MAX = 128
 
 
 def parse(patch: bytes) -> Any:
@@ -29,9 +30,27 @@ def parse(patch: bytes) -> Any:
     if len(patch) > PATCH_BYTES_MAX:
         raise errors.BadRequest("patch", f"{len(patch)} bytes, at most {PATCH_BYTES_MAX}")
     try:
-        return json.loads(patch)
+        document = json.loads(patch)
     except (ValueError, RecursionError) as error:
         raise errors.BadRequest("patch", f"not JSON: {error}") from error
+    _check_depth(document)
+    return document
+
+
+def _check_depth(document: Any) -> None:
+    """No kind goes nearly as deep; what looks into a document does so by recursion."""
+    level, depth = [document], 0
+    while level:
+        depth += 1
+        if depth > DEPTH_MAX:
+            raise errors.BadRequest("patch", f"more than {DEPTH_MAX} levels deep")
+        level = [
+            inner
+            for each in level
+            if isinstance(each, (dict, list))
+            for inner in (each.values() if isinstance(each, dict) else each)
+            if isinstance(inner, (dict, list))
+        ]
 
 
 def expected_version(document: Any) -> str:

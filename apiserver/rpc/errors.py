@@ -15,6 +15,20 @@ from apiserver import errors
 from apiserver.storage.port import Compacted
 
 DOMAIN = "steersman"
+# A status goes in headers, and clients take 8 KiB of those: what is told is long enough to be understood, no longer.
+MESSAGE_BYTES_MAX, TEXT_BYTES_MAX, VIOLATIONS_BYTES_MAX = 1500, 300, 2500
+
+
+def shortened(text: str, bytes_max: int) -> str:
+    """A text of so many bytes at most, as gRPC sends it: what is not plain takes three."""
+    size = 0
+    for index, character in enumerate(text[: bytes_max + 1]):
+        size += 1 if " " <= character <= "~" and character != "%" else 3 * len(character.encode(errors="replace"))
+        if size > bytes_max:
+            return text[: max(0, index - 3)] + "..."
+    return text
+
+
 Code = grpc.StatusCode
 
 
@@ -22,21 +36,33 @@ def _info(reason: str, **facts: object) -> Message:
     return cast(
         Message,
         error_details_pb2.ErrorInfo(
-            reason=reason, domain=DOMAIN, metadata={name: str(value) for name, value in facts.items()}
+            reason=reason,
+            domain=DOMAIN,
+            metadata={shortened(name, 64): shortened(str(value), TEXT_BYTES_MAX) for name, value in facts.items()},
         ),
     )
 
 
 def _violations(error: errors.InvalidObject) -> Message:
+    """As many of the violations as an answer holds; the first ones are enough to go on."""
     bad = error_details_pb2.BadRequest()
+    size = 0
     for violation in error.violations:
-        bad.field_violations.add(field=violation.field, description=violation.description)
+        field, text = shortened(violation.field, TEXT_BYTES_MAX), shortened(violation.description, TEXT_BYTES_MAX)
+        size += len(field.encode()) + len(text.encode()) + 8
+        if size > VIOLATIONS_BYTES_MAX:
+            left = len(error.violations) - len(bad.field_violations)
+            bad.field_violations.add(field="", description=f"and {left} more")
+            break
+        bad.field_violations.add(field=field, description=text)
     return cast(Message, bad)
 
 
 def _violation(error: errors.BadRequest) -> Message:
     bad = error_details_pb2.BadRequest()
-    bad.field_violations.add(field=error.field, description=error.why)
+    bad.field_violations.add(
+        field=shortened(error.field, TEXT_BYTES_MAX), description=shortened(error.why, TEXT_BYTES_MAX)
+    )
     return cast(Message, bad)
 
 
@@ -119,6 +145,7 @@ def status_of(error: Exception) -> Status | None:
         if row is not None:
             code, details_of = row
             message = str(error) if not isinstance(error, Compacted) else "the revision is compacted"
+            message = shortened(message, MESSAGE_BYTES_MAX)
             status = status_pb2.Status(code=code.value[0], message=message)
             for detail in details_of(error):
                 packed = AnyMessage()

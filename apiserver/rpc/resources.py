@@ -26,6 +26,7 @@ from apiserver.authz.attributes import Attributes
 from apiserver.patch import patches
 from apiserver.registry import SPEC, STATUS_ONLY, Registry, Written
 from apiserver.rpc.continuation import Continuation, decode, encode
+from apiserver.rpc.errors import shortened
 from apiserver.rpc.guard import Guard
 from apiserver.rpc.scale import ScaleHandlers
 from apiserver.storage.port import Compacted, Stored
@@ -35,7 +36,7 @@ from apiserver.watchcache.watcher import Entry, Selection
 
 _ITEM_TAG = b"\x12"
 _METADATA_TAG = b"\x0a"
-WARNINGS_MAX = 16
+WARNINGS_MAX, WARNING_BYTES_MAX = 16, 240
 # Objects are read from the store so many at a time, and a page ends when it holds so many bytes, so that any number of
 # objects of any size can be listed: the answer is bounded, and the caller follows the token.
 READ_AT_ONCE = 500
@@ -133,7 +134,8 @@ class ResourceHandlers:
         """A page of what matches; pages of the store are read until the page is full or nothing is left."""
         start = Continuation("", 0)
         if request.continue_token:
-            start = decode(request.continue_token, self._registry.prefix)
+            place = self._registry.place(selection.namespace)
+            start = decode(request.continue_token, self._registry.prefix, place)
         chosen: list[Stored] = []
         after, revision, remaining, size = start.after, start.revision, 0, 0
         plain = selection == Selection(namespace=selection.namespace)
@@ -279,7 +281,10 @@ class ResourceHandlers:
     def _answer(written: Written, context: Any) -> bytes:
         if written.warnings:
             context.set_trailing_metadata(
-                tuple((WARNING_KEY, warning.encode()) for warning in written.warnings[:WARNINGS_MAX])
+                tuple(
+                    (WARNING_KEY, shortened(warning, WARNING_BYTES_MAX).encode())
+                    for warning in written.warnings[:WARNINGS_MAX]
+                )
             )
         data: bytes = written.obj.SerializeToString()
         return frames.versioned(data, written.revision) if written.revision else data

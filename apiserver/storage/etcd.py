@@ -34,6 +34,7 @@ CALL_TIMEOUT_S = 10.0
 # How often a watch asks the store how far it has come; bookmarks to our own watchers follow from it.
 PROGRESS_S = 2.0
 _COMPACTED = "required revision has been compacted"
+_FUTURE = "required revision is a future revision"
 _NO_SPACE = "database space exceeded"
 
 
@@ -113,6 +114,8 @@ class EtcdStorage:
                 details = error.details() or error.code().name
                 if error.code() is grpc.StatusCode.OUT_OF_RANGE and _COMPACTED in details:
                     raise Compacted(0) from error
+                if error.code() is grpc.StatusCode.OUT_OF_RANGE and _FUTURE in details:
+                    raise errors.BadRequest("continue_token", "the store has not come to that revision") from error
                 if error.code() is grpc.StatusCode.RESOURCE_EXHAUSTED and _NO_SPACE in details:
                     raise errors.StorageFull(f"the store is full: {details}") from error
                 delay_s = backoff.next_s()
@@ -132,7 +135,8 @@ class EtcdStorage:
 
     async def list(self, prefix: str, *, after: str = "", limit: int = 0, revision: int = 0) -> Page:
         """See `Storage.list`."""
-        start = after.encode() + b"\0" if after else prefix.encode()
+        # Whatever is asked for, nothing before the prefix is read.
+        start = max(after.encode() + b"\0", prefix.encode()) if after else prefix.encode()
         request = rpc_pb2.RangeRequest(key=start, range_end=_end_of(prefix.encode()), limit=limit, revision=revision)
         answer = await self._call(_RANGE, request, idempotent=True)
         items = [Stored(kv.key.decode(), kv.value, kv.mod_revision) for kv in answer.kvs]

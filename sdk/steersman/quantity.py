@@ -30,7 +30,10 @@ BINARY_SUFFIXES = {
 LARGEST = Decimal(2**63 - 1)
 FINEST = Decimal("1e-9")
 
-_FORM = re.compile(r"([+-]?)(\d+\.?\d*|\.\d+)([a-zA-Z]*|[eE][+-]?\d+)", re.ASCII)
+# Digits are never given back: however long a text is, it is looked at once.
+_FORM = re.compile(r"([+-]?)(\d++\.?\d*+|\.\d++)([a-zA-Z]*|[eE][+-]?\d++)", re.ASCII)
+# Far more than any amount needs, and few enough to calculate with.
+CHARACTERS_MAX = 256
 _EXPONENT = re.compile(r"[eE][+-]?\d{1,6}", re.ASCII)
 # Wide enough for the largest number of the grammar times the finest unit, exactly.
 _CONTEXT = decimal.Context(prec=100, rounding=decimal.ROUND_UP, Emax=10_000_000, Emin=-10_000_000)
@@ -44,12 +47,15 @@ class QuantityError(ValueError):
     """
 
     def __init__(self, text: str, reason: str) -> None:
-        super().__init__(f"{text!r} is not a quantity: {reason}")
+        shown = text if len(text) <= 80 else f"{text[:77]}..."
+        super().__init__(f"{shown!r} is not a quantity: {reason}")
         self.text = text
 
 
 def _split(text: str) -> tuple[Decimal, str]:
     """Number (without its suffix) and suffix."""
+    if len(text) > CHARACTERS_MAX:
+        raise QuantityError(text, f"it has {len(text)} characters, at most {CHARACTERS_MAX} are possible")
     match = _FORM.fullmatch(text)
     if match is None:
         raise QuantityError(text, "a number and a suffix such as m, k, M, Ki, Mi or e3 are expected")

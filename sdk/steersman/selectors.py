@@ -225,7 +225,7 @@ def parse_fields(text: str, known: Iterable[str]) -> Selector:
     for part in re.split(r"(?<!\\),", text):
         if not part.strip():
             continue
-        match = re.fullmatch(r"\s*([^=!]+?)\s*(!=|==|=)(.*)", part, re.DOTALL)
+        match = re.fullmatch(r"([^\s=!]+)\s*(!=|==|=)(.*)", part.strip(), re.DOTALL)
         if match is None:
             raise SelectorError(text, f"{part.strip()!r} is not FIELD=VALUE or FIELD!=VALUE")
         name, operator, value = match.groups()
