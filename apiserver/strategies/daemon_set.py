@@ -28,3 +28,7 @@ class DaemonSetStrategy(Strategy):
     def validate_update(self, new: Any, old: Any) -> list[FieldViolation]:
         """See `Strategy.validate_update`."""
         return validation.selector_unchanged(new, old)
+
+    def validate_status_update(self, new: Any, old: Any) -> list[FieldViolation]:
+        """See `Strategy.validate_status_update`."""
+        return validation.daemon_set_status(new, old)

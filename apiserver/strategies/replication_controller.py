@@ -26,3 +26,7 @@ class ReplicationControllerStrategy(Strategy):
     def validate(self, obj: Any) -> list[FieldViolation]:
         """See `Strategy.validate`."""
         return validation.replication_controller(obj)
+
+    def validate_status_update(self, new: Any, old: Any) -> list[FieldViolation]:
+        """See `Strategy.validate_status_update`."""
+        return validation.replication_controller_status(new, old)

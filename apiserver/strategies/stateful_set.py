@@ -28,3 +28,7 @@ class StatefulSetStrategy(Strategy):
     def validate_update(self, new: Any, old: Any) -> list[FieldViolation]:
         """See `Strategy.validate_update`."""
         return validation.stateful_set_update(new, old)
+
+    def validate_status_update(self, new: Any, old: Any) -> list[FieldViolation]:
+        """See `Strategy.validate_status_update`."""
+        return validation.stateful_set_status(new, old)

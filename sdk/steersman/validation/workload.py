@@ -197,3 +197,48 @@ def controller_revision(obj: Any) -> list[FieldViolation]:
 def selector_unchanged(new: Any, old: Any) -> list[FieldViolation]:
     """The selector may not change."""
     return [] if new.spec.selector == old.spec.selector else violation("spec.selector", "may not change")
+
+
+def daemon_set_status(new: Any, old: Any) -> list[FieldViolation]:
+    """What is wrong with a DaemonSet's new status."""
+    return _counts(new.status) + _collisions(new.status, old.status)
+
+
+def stateful_set_status(new: Any, old: Any) -> list[FieldViolation]:
+    """What is wrong with a StatefulSet's new status."""
+    status = new.status
+    found = _counts(status) + _collisions(status, old.status)
+    for name in ("ready_replicas", "current_replicas", "updated_replicas"):
+        found += _at_most(status, name, "replicas")
+    return found + _at_most(status, "available_replicas", "ready_replicas")
+
+
+def replication_controller_status(new: Any, old: Any) -> list[FieldViolation]:
+    """What is wrong with a ReplicationController's new status."""
+    status = new.status
+    found = _counts(status)
+    for name in ("fully_labeled_replicas", "ready_replicas", "available_replicas"):
+        found += _at_most(status, name, "replicas")
+    return found + _at_most(status, "available_replicas", "ready_replicas")
+
+
+def _counts(status: Any) -> list[FieldViolation]:
+    """Numbers of a status are not negative."""
+    found: list[FieldViolation] = []
+    for field, value in status.ListFields():
+        if isinstance(value, int):
+            found += not_negative(f"status.{field.json_name}", value)
+    return found
+
+
+def _at_most(status: Any, name: str, bound: str) -> list[FieldViolation]:
+    value, most = getattr(status, name), getattr(status, bound)
+    shown, limit = (status.DESCRIPTOR.fields_by_name[each].json_name for each in (name, bound))
+    return [] if value <= most else violation(f"status.{shown}", f"{value} is more than {limit}, {most}")
+
+
+def _collisions(new: Any, old: Any) -> list[FieldViolation]:
+    """Collisions are only ever counted up: names are made of the number."""
+    if new.collision_count < old.collision_count:
+        return violation("status.collisionCount", f"may not go down from {old.collision_count}")
+    return []

@@ -92,3 +92,11 @@ def refused_update(old: Any, changes: Changes) -> list[str]:
     strategy.prepare_update(new, old)
     found = strategy.validate(new) + strategy.validate_update(new, old)
     return list(dict.fromkeys(violation.field for violation in found))
+
+
+def refused_status(old: Any, changes: Changes) -> list[str]:
+    """The fields that are refused when an object's status is changed."""
+    strategy = strategy_of(kinds.of(old))
+    new: Any = codec.decode_object(edited(codec.encode_object(old), changes))
+    strategy.prepare_status_update(new, old)
+    return list(dict.fromkeys(violation.field for violation in strategy.validate_status_update(new, old)))

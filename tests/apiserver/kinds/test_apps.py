@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.apiserver.kinds.table import GONE, Changes, created, edited, refused, refused_update
+from tests.apiserver.kinds.table import GONE, Changes, created, edited, refused, refused_status, refused_update
 
 CONTAINER = "spec/template/spec/containers/0"
 TEMPLATE = "spec.template.spec"
@@ -187,3 +187,38 @@ def test_a_template_of_pods_has_a_generation_and_rules() -> None:
 
 def test_paths_of_the_table() -> None:
     assert edited({"a": [{"b": 1}]}, {"a/0/b": GONE, "a/1": 2, "c/d": 3}) == {"a": [{}, 2], "c": {"d": 3}}
+
+
+@pytest.mark.parametrize(
+    ("api_version", "kind", "status", "fields"),
+    [
+        ("apps/v1", "StatefulSet", {"replicas": 3, "readyReplicas": 3, "availableReplicas": 2}, []),
+        ("apps/v1", "StatefulSet", {"currentReplicas": -1}, ["status.currentReplicas"]),
+        ("apps/v1", "StatefulSet", {"replicas": 1, "updatedReplicas": 2}, ["status.updatedReplicas"]),
+        (
+            "apps/v1",
+            "StatefulSet",
+            {"replicas": 3, "readyReplicas": 1, "availableReplicas": 2},
+            ["status.availableReplicas"],
+        ),
+        ("apps/v1", "DaemonSet", {"numberReady": 2, "desiredNumberScheduled": 1}, []),
+        ("apps/v1", "DaemonSet", {"numberMisscheduled": -1}, ["status.numberMisscheduled"]),
+        ("v1", "ReplicationController", {"replicas": 2, "fullyLabeledReplicas": 3}, ["status.fullyLabeledReplicas"]),
+        ("v1", "ReplicationController", {"replicas": 2, "readyReplicas": 2, "availableReplicas": 2}, []),
+    ],
+)
+def test_numbers_of_a_status_fit_together(
+    api_version: str, kind: str, status: dict[str, int], fields: list[str]
+) -> None:
+    assert (
+        refused_status(created(api_version, kind), {f"status/{name}": value for name, value in status.items()})
+        == fields
+    )
+
+
+@pytest.mark.parametrize("kind", ["StatefulSet", "DaemonSet"])
+def test_collisions_are_counted_up(kind: str) -> None:
+    made = created("apps/v1", kind)
+    made.status.collision_count = 2
+    assert refused_status(made, {"status/collisionCount": 3}) == []
+    assert refused_status(made, {"status/collisionCount": 1}) == ["status.collisionCount"]

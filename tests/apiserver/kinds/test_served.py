@@ -70,7 +70,7 @@ async def test_a_new_object_has_no_status_of_its_own_making(api: Api, kind: kind
 
 async def test_a_workload_counts_its_generations(api: Api) -> None:
     made: Any = await api.statefulsets.create(made_of(manifests.of("apps/v1", "StatefulSet")))
-    made.status.ready_replicas = 3
+    made.status.replicas, made.status.ready_replicas = 3, 3
     made = await api.statefulsets.update_status(made)
     assert (made.metadata.generation, made.status.ready_replicas) == (1, 3)
     made.spec.replicas, made.status.ready_replicas = 5, 0
