@@ -133,3 +133,19 @@ async def test_what_becomes_of_pods_when_nobody_says(api: Api, api_version: str,
         del gone.metadata.finalizers[:]
         gone.metadata.resource_version = ""
         await client.update(gone)
+
+
+async def test_two_managers_share_what_is_no_whole(api: Api) -> None:
+    """A volume's claim reference is owned field by field, although references are wholes elsewhere."""
+    made: Any = made_of(manifests.of("v1", "PersistentVolume"))
+    await api.persistentvolumes.create(made)
+    for manager, name, value in (("binder", "namespace", "default"), ("namer", "name", "data")):
+        fields: Any = type(made)()
+        fields.metadata.name = made.metadata.name
+        setattr(fields.spec.claim_ref, name, value)
+        await api.persistentvolumes.apply(fields, field_manager=manager)
+    shared: Any = await api.persistentvolumes.get(made.metadata.name)
+    assert (shared.spec.claim_ref.namespace, shared.spec.claim_ref.name) == ("default", "data")
+    fields.spec.claim_ref.namespace = "other"
+    with pytest.raises(errors.Conflict, match=r"spec.claimRef.namespace applied by 'binder'"):
+        await api.persistentvolumes.apply(fields, field_manager="namer")

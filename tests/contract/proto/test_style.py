@@ -191,6 +191,32 @@ def test_names_are_in_their_case(elements: list[Element]) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+def test_enums_begin_with_a_value_that_says_nothing(files: list[FileDescriptorProto]) -> None:
+    wrong = [
+        f"{file.package}.{enum.name}: {enum.value[0].name} = {enum.value[0].number}"
+        for file in files
+        for enum in file.enum_type
+        if enum.value[0].number != 0 or not enum.value[0].name.endswith("_UNSPECIFIED")
+    ]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_every_source_is_about_one_kind(files: list[FileDescriptorProto]) -> None:
+    crowded = [file.name for file in files if len(file.service) > 1]
+    misnamed = [
+        f"{file.name}: {service.name}"
+        for file in files
+        for service in file.service
+        if service.options.HasExtension(annotations_pb2.resource)  # type: ignore[arg-type]
+        and Path(file.name).stem.replace("_", "") not in _kind_of(service).lower()
+    ]
+    assert not crowded + misnamed, "\n".join(crowded + misnamed)
+
+
+def _kind_of(service: ServiceDescriptorProto) -> str:
+    return str(service.options.Extensions[annotations_pb2.resource].kind)  # type: ignore[index]
+
+
 def _default_json_name(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(part[:1].upper() + part[1:] for part in rest)
