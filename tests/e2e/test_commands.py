@@ -39,7 +39,9 @@ def test_get_watch_shows_changes_as_they_happen(cluster: World) -> None:
     )
     try:
         assert watching.stdout is not None
-        assert watching.stdout.readline() == "configmap/web\n"
+        # The example's, and the authority that is published to every namespace.
+        present = {watching.stdout.readline(), watching.stdout.readline()}
+        assert present == {"configmap/web\n", "configmap/kube-root-ca.crt\n"}
         manifest = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "seen"}, "data": {"a": "1"}}
         cluster.steer("apply", "-f", "-", stdin=json.dumps(manifest))
         assert watching.stdout.readline() == "configmap/seen\n"
