@@ -22,6 +22,7 @@ from steersman.service.tls import TLSFiles
 from controllers.account.controller import ServiceAccountController
 from controllers.bootstraptokens.controller import TokenCleaner
 from controllers.certificates.controller import CertificateController, Signer
+from controllers.clusterroles.controller import ClusterRoleController
 from controllers.deployment.controller import DeploymentController
 from controllers.endpointslice.controller import EndpointSliceController
 from controllers.eventttl import controller as eventttl
@@ -114,6 +115,9 @@ class Controllers:
                 informer("v1", "ResourceQuota"),
                 clock,
                 metrics,
+            ).controller,
+            ClusterRoleController(
+                api, informer("rbac.authorization.k8s.io/v1", "ClusterRole"), clock, metrics
             ).controller,
             TokenCleaner(api, informer("v1", "Secret"), clock, metrics).controller,
         ]

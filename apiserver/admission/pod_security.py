@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from steersman import podsecurity
 from steersman.errors import FieldViolation
 from steersman.podsecurity import PREFIX, PRIVILEGED
@@ -36,7 +38,8 @@ class PodSecurity:
         levels = {mode: labels.get(f"{PREFIX}{mode}", PRIVILEGED) for mode in podsecurity.MODES}
         if all(level == PRIVILEGED for level in levels.values()):
             return
-        if write.old is not None and write.kind.kind == "Pod" and write.obj.spec == write.old.spec:
+        if write.old is not None and write.kind.kind == "Pod" and _programs(write.obj) == _programs(write.old):
+            # What runs is what was admitted: a pod is bound, labelled and ended also where it could not be made now.
             return
         found = {
             level: podsecurity.violations(level, template.metadata, template.spec) for level in set(levels.values())
@@ -58,6 +61,13 @@ class PodSecurity:
         if wrong:
             violations = [FieldViolation(f"metadata.labels[{key}]", why) for key, why in wrong]
             raise errors.InvalidObject(write.kind.qualified_plural, write.obj.metadata.name, violations)
+
+
+def _programs(pod: Any) -> list[tuple[str, str]]:
+    """What a pod runs: the images of its containers, whatever kind of container they are."""
+    spec = pod.spec
+    ephemeral = [each.ephemeral_container_common for each in spec.ephemeral_containers]
+    return [(each.name, each.image) for each in (*spec.init_containers, *spec.containers, *ephemeral)]
 
 
 def _told(violations: list[str]) -> str:

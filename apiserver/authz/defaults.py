@@ -214,6 +214,7 @@ _CONTROLLERS: dict[str, list[Row]] = {
         ("get list watch delete", _CERTIFICATES, "certificatesigningrequests"),
         ("update", _CERTIFICATES, "certificatesigningrequests/status certificatesigningrequests/approval"),
     ],
+    "clusterrole-aggregation-controller": [("get list watch update patch escalate", _RBAC, "clusterroles")],
     "cronjob-controller": [
         ("get list watch update patch", "batch", "cronjobs"),
         ("get list watch create update patch delete", "batch", "jobs"),

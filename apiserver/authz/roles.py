@@ -118,7 +118,9 @@ class RoleBook:
     def _collect(self, key: Key, seen: set[Key]) -> Iterator[Rule]:
         seen.add(key)
         role = self._roles[key]
-        yield from role.rules
+        if not role.aggregates:
+            yield from role.rules
+        # The rules that a sum shows are written by a controller, a little later than they hold.
         for selector in role.aggregates:
             for other, candidate in self._roles.items():
                 if not other[0] and other not in seen and selector.matches(candidate.labels):

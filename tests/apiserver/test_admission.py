@@ -289,3 +289,28 @@ async def test_a_level_that_does_not_exist_is_refused(api: Api) -> None:
     with pytest.raises(errors.Invalid) as caught:
         await api.namespaces.create(made)
     assert len(caught.value.violations) == 2
+
+
+async def test_a_pod_that_was_there_before_the_label_is_still_bound(served: Served, api: Api) -> None:
+    await api.namespaces.create(namespace("guarded"))
+    early = pod("early", "guarded")
+    early.spec.host_network = True
+    await api.pods.create(early)
+    await api.namespaces.patch("guarded", b'{"metadata":{"labels":{"pod-security.kubernetes.io/enforce":"baseline"}}}')
+
+    async def refused() -> bool:
+        try:
+            await api.pods.create(early, dry_run=True)
+        except errors.Forbidden:
+            return True
+        except errors.AlreadyExists:
+            return False
+        return False
+
+    await eventually(refused)
+    bound = await api.pods.bind("early", namespace="guarded", node_name="n1")
+    bound.metadata.labels["a"] = "b"
+    bound = await api.pods.update(bound)
+    bound.spec.containers[0].image = "other:2"
+    with pytest.raises(errors.Forbidden, match="hostNetwork"):
+        await api.pods.update(bound)

@@ -17,7 +17,7 @@ from controllers.bootstrap import Controllers, Settings
 from controllers.certificates import plan
 from controllers.certificates.controller import Signer
 from controllers.node.controller import Settings as NodeSettings
-from tests.apiserver.access import certificate_request
+from tests.apiserver.access import certificate_request, cluster_role
 from tests.apiserver.conftest import Served
 from tests.apiserver.objects import namespace
 from tests.apiserver.test_tokens import bootstrap_token
@@ -176,3 +176,24 @@ def test_what_a_node_may_ask_for(changes: dict[str, Any], why: str) -> None:
     refusal = plan.refusal(plan.KUBELET_CLIENT, asked, frozenset({"client auth"}), "system:node:n1")
     assert why in refusal
     assert bool(why) == bool(refusal)
+
+
+async def test_sums_of_roles_show_what_they_come_to(trusting: Api) -> None:
+    async def verbs_of(role: str, resource: str) -> set[str]:
+        found = await trusting.clusterroles.get(role)
+        return {verb for rule in found.rules if resource in rule.resources for verb in rule.verbs}
+
+    async def complete() -> bool:
+        return "create" in await verbs_of("admin", "roles") and "get" in await verbs_of("admin", "pods/log")
+
+    await eventually(complete)
+    gauges = cluster_role("gauges", "get", "gauges", group="example.org")
+    gauges.metadata.labels["rbac.authorization.k8s.io/aggregate-to-view"] = "true"
+    await trusting.clusterroles.create(gauges)
+    await eventually(lambda: verbs_of("admin", "gauges"))
+    await trusting.clusterroles.delete("gauges")
+
+    async def gone() -> bool:
+        return not await verbs_of("admin", "gauges")
+
+    await eventually(gone)

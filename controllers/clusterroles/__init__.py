@@ -1,0 +1,1 @@
+"""ClusterRoles that are sums of others show what they come to."""
