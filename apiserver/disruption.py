@@ -14,7 +14,7 @@ from apiserver import errors
 DISRUPTED_PODS_MAX = 2000
 RETRY_S = 10.0
 ALWAYS_ALLOW = "AlwaysAllow"
-DISRUPTION_ALLOWED = "DisruptionAllowed"
+DISRUPTION_ALLOWED, SYNC_FAILED = "DisruptionAllowed", "SyncFailed"
 
 
 def needs_no_budget(pod: Any) -> bool:
@@ -65,12 +65,19 @@ def charge(budget: Any, pod_name: str, now: Timestamp) -> None:
     if len(status.disrupted_pods) >= DISRUPTED_PODS_MAX and pod_name not in status.disrupted_pods:
         raise errors.DisruptionRefused(pod_name, name, f"{len(status.disrupted_pods)} evictions are under way", RETRY_S)
     if status.disruptions_allowed <= 0:
-        why = f"it needs {status.desired_healthy} healthy pods and has {status.current_healthy}"
-        raise errors.DisruptionRefused(pod_name, name, why, 0.0)
+        raise errors.DisruptionRefused(pod_name, name, _why_none(status), 0.0)
     status.disruptions_allowed -= 1
     status.disrupted_pods[pod_name].CopyFrom(now)
     if status.disruptions_allowed == 0:
         _set_condition(status, budget.metadata.generation, now)
+
+
+def _why_none(status: Any) -> str:
+    found = next((each for each in status.conditions if each.type == DISRUPTION_ALLOWED), None)
+    if found is not None and found.status == "False" and found.reason == SYNC_FAILED:
+        # The numbers say nothing then.
+        return f"its pods could not be counted: {found.message}"
+    return f"it needs {status.desired_healthy} healthy pods and has {status.current_healthy}"
 
 
 def _set_condition(status: Any, generation: int, now: Timestamp) -> None:

@@ -80,6 +80,15 @@ async def test_a_budget_that_allows_none_refuses(api: Api) -> None:
     assert not await is_going(api, "p")
 
 
+async def test_a_budget_whose_pods_could_not_be_counted_says_so(api: Api) -> None:
+    await running(api, "p")
+    made = await budget(api, allowed=0)
+    made.status.conditions.add(type="DisruptionAllowed", status="False", reason="SyncFailed", message="no controller")
+    await api.poddisruptionbudgets.update_status(made)
+    with pytest.raises(errors.Exhausted, match="could not be counted: no controller"):
+        await api.pods.evict("p")
+
+
 async def test_a_budget_that_nobody_looked_at_refuses_for_a_while(api: Api) -> None:
     await running(api, "p")
     made = await budget(api, allowed=5)

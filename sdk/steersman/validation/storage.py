@@ -37,6 +37,8 @@ def storage_class(obj: Any) -> list[FieldViolation]:
     found += one_of("volumeBindingMode", obj.volume_binding_mode, ("Immediate", "WaitForFirstConsumer"))
     for index, term in enumerate(obj.allowed_topologies):
         found += _topology(f"allowedTopologies[{index}]", term)
+        if term in obj.allowed_topologies[:index]:
+            found += violation(f"allowedTopologies[{index}]", "stands twice")
     return found
 
 

@@ -63,6 +63,7 @@ def test_what_a_daemon_set_says_nothing_about() -> None:
     ("changes", "fields"),
     [
         ({}, []),
+        ({"metadata/name": "a.b"}, ["metadata.name"]),
         ({"spec/replicas": -1}, ["spec.replicas"]),
         ({"spec/selector": {}}, ["spec.selector"]),
         ({"spec/template/metadata/labels/app": "other"}, ["spec.template.metadata.labels"]),

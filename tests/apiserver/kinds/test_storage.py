@@ -184,6 +184,14 @@ def test_every_source_of_a_volume_has_its_rules() -> None:
         ({"parameters": {"k": "v" * 262144}}, ["parameters"]),
         ({"parameters": {"": "v"}}, ["parameters"]),
         (
+            {
+                "allowedTopologies/1": {
+                    "matchLabelExpressions": [{"key": "topology.kubernetes.io/zone", "values": ["z1", "z2"]}]
+                }
+            },
+            ["allowedTopologies[1]"],
+        ),
+        (
             {"allowedTopologies/0/matchLabelExpressions/0/values": []},
             ["allowedTopologies[0].matchLabelExpressions[0].values"],
         ),
