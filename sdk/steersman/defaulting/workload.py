@@ -32,7 +32,6 @@ def replica_set(obj: Any) -> None:
     if not obj.spec.HasField("replicas"):
         obj.spec.replicas = 1
     pod_spec(obj.spec.template.spec)
-    _labels_from_template(obj)
 
 
 def daemon_set(obj: Any) -> None:
@@ -82,13 +81,4 @@ def replication_controller(obj: Any) -> None:
     if not spec.selector:
         spec.selector.update(labels)
     if not obj.metadata.labels:
-        obj.metadata.labels.update(labels)
-
-
-def _labels_from_template(obj: Any) -> None:
-    """A selector and labels that are left out are the template's labels."""
-    labels = obj.spec.template.metadata.labels
-    if labels and not obj.spec.selector.match_labels and not obj.spec.selector.match_expressions:
-        obj.spec.selector.match_labels.update(labels)
-    if labels and not obj.metadata.labels:
         obj.metadata.labels.update(labels)

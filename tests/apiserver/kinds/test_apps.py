@@ -172,6 +172,11 @@ def test_a_revision_is_what_it_was() -> None:
     assert refused(created("apps/v1", "ControllerRevision", {"data": GONE, "revision": -1})) == ["data", "revision"]
 
 
+@pytest.mark.parametrize("kind", ["DaemonSet", "Deployment", "ReplicaSet", "StatefulSet"])
+def test_a_selector_is_never_guessed(kind: str) -> None:
+    assert refused(created("apps/v1", kind, {"spec/selector": GONE})) == ["spec.selector"]
+
+
 @pytest.mark.parametrize("kind", ["DaemonSet", "Deployment", "ReplicaSet"])
 def test_a_selector_stays(kind: str) -> None:
     changes: dict[str, Any] = {"spec/selector/matchLabels/more": "x", "spec/template/metadata/labels/more": "x"}
