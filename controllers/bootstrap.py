@@ -128,7 +128,16 @@ class Controllers:
             self._loops.append(publisher.controller)
         if settings.signer is not None:
             requests = informer("certificates.k8s.io/v1", "CertificateSigningRequest")
-            certificates = CertificateController(api, requests, nodes, settings.signer, clock, metrics)
+            certificates = CertificateController(
+                api,
+                requests,
+                nodes,
+                informer("v1", "Service"),
+                informer("discovery.k8s.io/v1", "EndpointSlice"),
+                settings.signer,
+                clock,
+                metrics,
+            )
             self._loops.append(certificates.controller)
         self._tasks: list[asyncio.Task[None]] = []
 

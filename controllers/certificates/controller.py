@@ -18,6 +18,8 @@ from steersman.certificates.v1.certificate_signing_request_pb2 import Certificat
 from steersman.client import Api
 from steersman.clock import Clock, from_timestamp, to_timestamp
 from steersman.core.v1.node_pb2 import Node
+from steersman.core.v1.service_pb2 import Service
+from steersman.discovery.v1.endpoint_slice_pb2 import EndpointSlice
 from steersman.informer import Informer, Key, key_of
 from steersman.reconcile import Controller, Metrics, Result
 
@@ -26,6 +28,7 @@ from controllers.certificates import plan
 log = structlog.get_logger(__name__)
 
 MANAGER = "certificate-controller"
+SERVICE_LABEL = "kubernetes.io/service-name"
 BACKDATED = timedelta(minutes=5)
 VALID = timedelta(days=365)
 # How long requests are kept, by what became of them.
@@ -87,6 +90,8 @@ class CertificateController:
         api: Api,
         requests: Informer[CertificateSigningRequest],
         nodes: Informer[Node],
+        services: Informer[Service],
+        slices: Informer[EndpointSlice],
         signer: Signer,
         clock: Clock,
         metrics: Metrics,
@@ -94,6 +99,8 @@ class CertificateController:
         self._api = api
         self._requests = requests
         self._nodes = nodes
+        self._services = services
+        self._slices = slices
         self._signer = signer
         self._clock = clock
         self.controller: Controller[Key] = Controller(
@@ -135,7 +142,7 @@ class CertificateController:
             return
         if spec.signer_name == plan.KUBELET_SERVING:
             node = self._nodes.get(Key("", asked.user.removeprefix(plan.NODE_PREFIX)))
-            why = plan.serves_elsewhere(asked, node)
+            why = plan.serves_elsewhere(asked, node, self._taken(node))
             if why:
                 log.info("request is not approved unseen", name=request.metadata.name, why=why)
                 return
@@ -154,6 +161,19 @@ class CertificateController:
             # Somebody else decided meanwhile.
             return
         log.info("approved a request for a certificate", name=request.metadata.name, user=asked.user)
+
+    def _taken(self, node: Node | None) -> frozenset[str]:
+        """Addresses that belong to others than a node."""
+        found: set[str] = set()
+        for other in self._nodes.list():
+            if node is None or other.metadata.name != node.metadata.name:
+                found.update(each.address for each in other.status.addresses)
+        for service in self._services.list():
+            found.update(service.spec.cluster_ips)
+        for each in self._slices.list():
+            if (each.metadata.namespace, each.metadata.labels.get(SERVICE_LABEL)) == ("default", "kubernetes"):
+                found.update(address for endpoint in each.endpoints for address in endpoint.addresses)
+        return frozenset(found)
 
     async def _sign(self, request: Any) -> None:
         spec = request.spec

@@ -103,10 +103,24 @@ def permission(signer: str, asked: Asked, requester: str) -> str:
     return "selfnodeserver" if signer == KUBELET_SERVING else ""
 
 
-def serves_elsewhere(asked: Asked, node: Any | None) -> str:
-    """Why a node may not serve where its request says; empty when it may. The Node object says where a node is."""
+def serves_elsewhere(asked: Asked, node: Any | None, taken: frozenset[str]) -> str:
+    """Why a node may not serve where its request says; empty when it may.
+
+    Args:
+        asked: what is asked for.
+        node: the Node object. A node writes its own addresses, so they are not enough to go by.
+        taken: addresses that are somebody else's: other nodes, Services, the apiserver.
+    """
     if node is None:
         return "there is no such node"
-    known = {each.address for each in node.status.addresses} | {node.metadata.name}
-    strange = [each for each in (*asked.hosts, *asked.addresses) if each not in known]
-    return f"{strange[0]!r} is none of the node's addresses" if strange else ""
+    name = node.metadata.name
+    for host in asked.hosts:
+        if host != name:
+            return f"{host!r} is not the node's name"
+    known = {each.address for each in node.status.addresses}
+    for address in asked.addresses:
+        if address not in known:
+            return f"{address!r} is none of the node's addresses"
+        if address in taken:
+            return f"{address!r} is somebody else's"
+    return ""

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import yaml
-from steersman import errors
+from steersman import errors, reviews
+from steersman.authentication.v1 import TokenReview
 from steersman.pki import Authority
 from steersman.service.tls import TLSFiles
 
@@ -189,3 +190,15 @@ def test_a_policy_that_makes_no_sense(tmp_path: Path, text: str, why: str) -> No
     path.write_text(text)
     with pytest.raises(policy.PolicyFileError, match=why):
         policy.read(path)
+
+
+async def test_tokens_are_never_written_down(audited: tuple[Served, Path]) -> None:
+    served, log = audited
+    api = served.as_user("admin", "system:masters")
+    review = TokenReview()
+    review.spec.token = "eyJ-something-that-opens-doors"
+    review.metadata.namespace = "default"
+    await reviews.ask(api, review)
+    event = await written(log, lambda e: e["objectRef"].get("resource") == "tokenreviews")
+    assert event["level"] == "Metadata"
+    assert "opens-doors" not in log.read_text()

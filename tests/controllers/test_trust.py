@@ -115,6 +115,7 @@ async def test_a_machine_that_joins_gets_a_certificate_of_its_own(served: Served
     node.metadata.name = "n9"
     made = await n9.nodes.create(node)
     made.status.addresses.add(type="InternalIP", address="10.0.0.9")
+    made.metadata.resource_version = ""  # the node controller writes it too
     await n9.nodes.update_status(made)
     client.metadata.name = "n9-again"
     await n9.certificatesigningrequests.create(client)
@@ -197,3 +198,24 @@ async def test_sums_of_roles_show_what_they_come_to(trusting: Api) -> None:
         return not await verbs_of("admin", "gauges")
 
     await eventually(gone)
+
+
+@pytest.mark.parametrize(
+    ("hosts", "addresses", "why"),
+    [
+        (("n1",), ("10.0.0.1",), ""),
+        (("kubernetes.default.svc",), (), "not the node's name"),
+        (("n1",), ("10.0.0.9",), "none of the node's addresses"),
+        (("n1",), ("10.96.0.1",), "somebody else's"),
+    ],
+)
+def test_where_a_node_may_serve(hosts: tuple[str, ...], addresses: tuple[str, ...], why: str) -> None:
+    node = Node()
+    node.metadata.name = "n1"
+    # A node says of itself what it likes.
+    for address in ("10.0.0.1", "10.96.0.1", "kubernetes.default.svc"):
+        node.status.addresses.add(type="InternalIP", address=address)
+    asked = plan.Asked("system:node:n1", ("system:nodes",), hosts, addresses, others=False)
+    found = plan.serves_elsewhere(asked, node, frozenset({"10.96.0.1"}))
+    assert why in found
+    assert bool(why) == bool(found)
