@@ -185,11 +185,7 @@ class Registry:
         """
         if not await (self._is_caught_up() if since is None else self.cache.reaches(since)):
             return None
-        below = f"{self.prefix}{selection.namespace}/" if selection.namespace else self.prefix
-        found = list(self.cache.below(below))
-        if selection != Selection(namespace=selection.namespace):
-            found = [(key, entry) for key, entry in found if selection.matches(entry)]
-        return found, self.cache.revision
+        return self.cache.select(selection), self.cache.revision
 
     async def _is_caught_up(self) -> bool:
         return not self.cache.passed_over and await self.cache.catch_up()

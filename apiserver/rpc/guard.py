@@ -29,7 +29,9 @@ log = structlog.get_logger(__name__)
 
 Context = Any
 UnaryCall = Callable[[User, Any, Context], Awaitable[Any]]
-StreamCall = Callable[[User, Any, Context], AsyncIterator[bytes]]
+# What a stream yields is one answer, or several that are sent together.
+Answers = AsyncIterator[Any]
+StreamCall = Callable[[User, Any, Context], Answers]
 # So many objects of a list cost as much as one call more, up to a limit.
 OBJECTS_PER_SEAT, SEATS_MAX = 500, 10
 # How long a watch keeps its seat at most while it sends the present state.
@@ -156,13 +158,13 @@ class Guard:
 
         return guarded
 
-    def stream(self, resource: str, verb: str, call: StreamCall) -> Callable[[Any, Context], AsyncIterator[bytes]]:
+    def stream(self, resource: str, verb: str, call: StreamCall) -> Callable[[Any, Context], Answers]:
         """A call with many answers; its request is one message, or a stream that begins with what it is about.
 
         Only a watch takes a seat, and only until it has begun: what is open for long must not keep others out.
         """
 
-        async def guarded(request: Any, context: Context) -> AsyncIterator[bytes]:
+        async def guarded(request: Any, context: Context) -> Answers:
             code, message = "CANCELLED", ""
             self._metrics.streams.labels(resource, verb).inc()
             answers: Any = None

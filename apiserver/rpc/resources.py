@@ -41,7 +41,7 @@ WARNINGS_MAX, WARNING_BYTES_MAX = 16, 240
 # objects of any size can be listed: the answer is bounded, and the caller follows the token.
 READ_AT_ONCE = 500
 PAGE_BYTES_MAX = 8 * 1024 * 1024
-ENCODED_AT_ONCE = 2000
+ENCODED_AT_ONCE = 500
 
 
 def _field(tag: bytes, data: bytes) -> bytes:
@@ -170,13 +170,13 @@ class ResourceHandlers:
                 metadata.remaining_item_count = remaining
         return chosen, metadata
 
-    async def watch(self, user: User, request: WatchRequest, context: Any) -> AsyncIterator[bytes]:
+    async def watch(self, user: User, request: WatchRequest, context: Any) -> AsyncIterator[list[bytes]]:
         """Watch."""
         selection = self._selection(request.namespace, request.name, request.label_selector, request.field_selector)
         stream = messages(self._registry.cache, selection, since=_revision(request.resource_version))
         try:
-            async for frame in stream:
-                yield frame
+            async for waiting in stream:
+                yield waiting
         finally:
             await stream.aclose()  # type: ignore[attr-defined]
 

@@ -27,6 +27,7 @@ log = structlog.get_logger(__name__)
 HISTORY_MAX = 8192
 PAGE = 1000
 BOOKMARK_S = 5.0
+BOOKMARKS_AT_ONCE = 50
 # How long a watch from a revision that is not here yet waits for it: longer than the store's reports of progress.
 REACH_S = 3.0
 # How long a read waits for the cache before it goes to the store, and how soon a store that lags is asked again.
@@ -69,6 +70,8 @@ class Cache:
         self._asked = False
         self._unreadable: set[str] = set()
         self._entries: SortedDict[str, Entry] = SortedDict()
+        # Keys by the value of an indexed field, so that a watch of one node's pods begins without looking at all.
+        self._keys_by_value: dict[tuple[str, str], dict[str, None]] = {}
         self._history: deque[Change] = deque()
         self._oldest = 0
         self.revision = 0
@@ -150,11 +153,20 @@ class Cache:
         found: Iterable[str] = self._entries.keys()
         return found
 
-    def below(self, prefix: str, *, after: str = "") -> Iterator[tuple[str, Entry]]:
-        """Keys and objects below a prefix, behind a key, in the order of keys. Take them before anything is awaited."""
-        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-        for key in self._entries.irange(max(prefix, after), end, inclusive=(not after, False)):
-            yield key, self._entries[key]
+    def select(self, selection: Selection) -> list[tuple[str, Entry]]:
+        """What matches, in the order of keys; looks only at what an index or the namespace leaves."""
+        for field in self._indexed:
+            value = selection.fields.exact(field)
+            if value is not None:
+                keys = sorted(self._keys_by_value.get((field, value), ()))
+                break
+        else:
+            below = f"{self._prefix}{selection.namespace}/" if selection.namespace else self._prefix
+            keys = self._entries.irange(below, below[:-1] + chr(ord(below[-1]) + 1), inclusive=(True, False))
+            if selection == Selection(namespace=selection.namespace):
+                return [(key, self._entries[key]) for key in keys]
+        found = ((key, self._entries[key]) for key in keys)
+        return [(key, entry) for key, entry in found if selection.matches(entry)]
 
     def entries(self) -> Iterator[Entry]:
         """All objects as the cache has them."""
@@ -216,6 +228,9 @@ class Cache:
             for entry in fresh.values():
                 self._tell(None, entry)
         self._entries = fresh
+        self._keys_by_value = {}
+        for key, entry in fresh.items():
+            self._file(key, None, entry)
         self._history.clear()
         self._oldest = self.revision = revision
         self._ready.set()
@@ -249,6 +264,7 @@ class Cache:
 
     def _record(self, key: str, change: Change) -> None:
         self._tell(change.old, change.new)
+        self._file(key, change.old, change.new)
         if change.new is None:
             self._entries.pop(key, None)
         else:
@@ -260,6 +276,21 @@ class Cache:
         for watcher in self._concerned(change):
             watcher.offer(change)
         change.forget_frames()
+
+    def _file(self, key: str, old: Entry | None, new: Entry | None) -> None:
+        """Keeps the keys by the values of indexed fields."""
+        for field in self._indexed:
+            before = old.fields.get(field, "") if old is not None else None
+            after = new.fields.get(field, "") if new is not None else None
+            if before == after:
+                continue
+            if before is not None:
+                keys = self._keys_by_value.get((field, before), {})
+                keys.pop(key, None)
+                if not keys:
+                    self._keys_by_value.pop((field, before), None)
+            if after is not None:
+                self._keys_by_value.setdefault((field, after), {})[key] = None
 
     def _concerned(self, change: Change) -> set[Watcher]:
         if not self._narrow:
@@ -294,8 +325,7 @@ class Cache:
         if since is None:
             present = [
                 frames.event(ADDED, frames.versioned(entry.data, entry.revision), entry.revision)
-                for entry in self._entries.values()
-                if selection.matches(entry)
+                for _, entry in self.select(selection)
             ]
             return [*present, frames.bookmark(self.revision, initial_state_end=True)]
         if since < self._oldest:
@@ -314,8 +344,12 @@ class Cache:
         while True:
             await self._sleep(BOOKMARK_S)
             frame = frames.bookmark(self.revision)
-            for watcher in [*self._broad, *(w for ws in self._narrow.values() for w in ws)]:
+            watchers = [*self._broad, *(w for ws in self._narrow.values() for w in ws)]
+            for index, watcher in enumerate(watchers):
                 watcher.push(frame)
+                if index % BOOKMARKS_AT_ONCE == BOOKMARKS_AT_ONCE - 1:
+                    # Each wakes a call: thousands at once would keep all others waiting.
+                    await asyncio.sleep(0)
 
 
 def selectable(obj: Any, paths: Mapping[str, Callable[[Any], str]]) -> dict[str, str]:
@@ -323,8 +357,8 @@ def selectable(obj: Any, paths: Mapping[str, Callable[[Any], str]]) -> dict[str,
     return {path: read(obj) for path, read in paths.items()}
 
 
-async def messages(cache: Cache, selection: Selection, *, since: int | None) -> AsyncIterator[bytes]:
-    """The messages of one watch, for as long as it is read.
+async def messages(cache: Cache, selection: Selection, *, since: int | None) -> AsyncIterator[list[bytes]]:
+    """The messages of one watch, for as long as it is read; those that wait come together.
 
     Raises:
         RevisionCompacted: the history does not reach back to the revision.
@@ -336,5 +370,4 @@ async def messages(cache: Cache, selection: Selection, *, since: int | None) -> 
         raise errors.RevisionCompacted(since, cache.revision)
     with cache.subscribe(selection, since=since) as watcher:
         while True:
-            for frame in await watcher.next():
-                yield frame
+            yield await watcher.next()

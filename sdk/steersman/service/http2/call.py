@@ -195,6 +195,10 @@ class Call(grpc.aio.ServicerContext[Any, Any]):
         """Sends a response when there is room for it. Returns at once when the call has ended."""
         await self._send(messages.pack(response))
 
+    async def send_all(self, responses: Iterable[bytes]) -> None:
+        """Sends responses together: as `send` for each, with less work."""
+        await self._send(b"".join([messages.pack(response) for response in responses]))
+
     async def _send(self, data: bytes) -> None:
         if self.ended:
             return
@@ -282,7 +286,7 @@ class Call(grpc.aio.ServicerContext[Any, Any]):
         if self.ended:
             raise asyncio.CancelledError
         encode = self._method.encode
-        await self._send(b"".join([messages.pack(encode(response)) for response in responses]))
+        await self.send_all([encode(response) for response in responses])
 
     async def send_initial_metadata(self, initial_metadata: Any) -> None:
         """Begins the answer with metadata."""

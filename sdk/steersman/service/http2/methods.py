@@ -33,7 +33,10 @@ class Method:
     __slots__ = ("_answers_stream", "_behaviour", "_deserialize", "_serialize", "path", "takes_stream")
 
     def __init__(self, path: str, handler: Any) -> None:
-        """Takes gRPC's handler; its function is a coroutine function or, for streamed responses, a generator too."""
+        """Takes gRPC's handler; its function is a coroutine function or, for streamed responses, a generator too.
+
+        A generator may yield a list of responses, which are sent together.
+        """
         self.path = path
         self.takes_stream = bool(handler.request_streaming)
         self._answers_stream = bool(handler.response_streaming)
@@ -85,7 +88,10 @@ class Method:
         elif inspect.isasyncgen(made):
             try:
                 async for item in made:
-                    await call.send(self.encode(item))
+                    if type(item) is list:
+                        await call.send_all([self.encode(one) for one in item])
+                    else:
+                        await call.send(self.encode(item))
                     if call.ended:
                         return
             finally:
