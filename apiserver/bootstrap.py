@@ -401,6 +401,9 @@ async def serve(
     ended, stopping = asyncio.create_task(apiserver.ended()), asyncio.create_task(stop.wait())
     await asyncio.wait({ended, stopping}, return_when=asyncio.FIRST_COMPLETED)
     log.info("stopping")
+    if stop.is_set():
+        # Everything ends now, and that is no failure of anything.
+        ended.cancel()
     await apiserver.stop()
     for channel in channels:
         await channel.close()

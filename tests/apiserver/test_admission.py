@@ -9,8 +9,10 @@ import pytest
 from steersman import errors
 from steersman.client import Api
 from steersman.core.v1 import PersistentVolumeClaim
+from steersman.service.tls import TLSFiles
 from steersman.storage.v1 import StorageClass
 
+from apiserver.bootstrap import Apiserver, Door, Settings, node_channels
 from tests.apiserver import access
 from tests.apiserver.access import asking
 from tests.apiserver.conftest import Served
@@ -314,3 +316,25 @@ async def test_a_pod_that_was_there_before_the_label_is_still_bound(served: Serv
     bound.spec.containers[0].image = "other:2"
     with pytest.raises(errors.Forbidden, match="hostNetwork"):
         await api.pods.update(bound)
+
+
+async def test_a_quota_holds_across_apiservers(served: Served, api: Api) -> None:
+    tls = TLSFiles(served.folder / "apiserver.crt", served.folder / "apiserver.key", served.folder / "ca.crt")
+    settings = Settings(doors=[Door("localhost:0", require_client=False)], tls=tls)
+    other = Apiserver(settings, served.storage, node_channel=node_channels(tls))
+    await other.start()
+    await other.ready()
+    beside = Served(other, served.storage, served.folder, served.authority)
+    try:
+        second = beside.as_user("admin", "system:masters")
+        await with_quota(served, api, configmaps="15")
+        await seen(beside, "steersman.core.v1.ResourceQuotas", 1)
+        calls = [(api, second)[index % 2].configmaps.create(config_map(f"c{index}")) for index in range(40)]
+        results = await asyncio.gather(*calls, return_exceptions=True)
+        assert sum(isinstance(each, errors.Exhausted) for each in results) == 25
+        assert len(await second.configmaps.list(namespace="default")) == 15
+        assert await used(api) == {"configmaps": "15"}
+    finally:
+        for each in beside.opened:
+            await each.close()
+        await other.stop(grace_s=0)
