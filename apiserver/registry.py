@@ -183,12 +183,16 @@ class Registry:
         Returns:
             None when the cache cannot tell, or holds what nobody can read: the store then has to be read.
         """
-        if not await (self._is_caught_up() if since is None else self.cache.reaches(since)):
+        if not await (self._is_caught_up() if since is None else self._has(since)):
             return None
         return self.cache.select(selection), self.cache.revision
 
     async def _is_caught_up(self) -> bool:
-        return not self.cache.passed_over and await self.cache.catch_up()
+        # Whether something was passed over is known only when the cache is there: it may be among the latest changes.
+        return not self.cache.passed_over and await self.cache.catch_up() and not self.cache.passed_over
+
+    async def _has(self, revision: int) -> bool:
+        return self.cache.is_ready and await self.cache.reaches(revision) and not self.cache.passed_over
 
     async def get_object(self, namespace: str, name: str) -> tuple[Any, int]:
         """The object and its revision; raises as `get`."""

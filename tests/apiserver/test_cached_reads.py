@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import asyncio
+import random
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from steersman import errors, kinds
 from steersman.client import Api
+from steersman.clock import RealClock
 from steersman.core.v1 import ConfigMap
 from steersman.meta.v1 import ListRequest
 
+from apiserver.allocation import Allocator
+from apiserver.registry import Registry, Surroundings
 from apiserver.storage.memory import MemoryStorage
 from apiserver.storage.port import Nudge, StorageBatch, Stored
+from apiserver.strategy import ServiceRange, Strategy
 from apiserver.watchcache import cache as caching
 from apiserver.watchcache.cache import Cache
 from apiserver.watchcache.freshness import Freshness
-from apiserver.watchcache.watcher import Entry
+from apiserver.watchcache.watcher import Entry, Selection
 from tests.apiserver.conftest import Served
 from tests.apiserver.objects import config_map
 from tests.waiting import eventually
@@ -120,6 +125,52 @@ async def test_a_value_that_is_no_object_is_left_to_the_store(lagging: tuple[Lag
     await eventually(lambda: cache.passed_over)
     await storage.update("/registry/configmaps/default/b", config_map("b").SerializeToString(), revision=revision)
     await eventually(lambda: not cache.passed_over)
+
+
+def registry_on(storage: Lagging) -> Registry:
+    """Config maps out of a store whose watches can be held."""
+    around = Surroundings(
+        storage=storage,
+        clock=RealClock(),
+        new_uid=str,
+        new_suffix=str,
+        allocator=Allocator(storage, ServiceRange(), random.Random(1)),
+        freshness=Freshness(storage),
+    )
+    return Registry(kinds.of(ConfigMap), Strategy(), around)
+
+
+async def test_a_cache_that_is_not_filled_has_no_state_however_old() -> None:
+    storage = Lagging()
+    await storage.create("/registry/configmaps/default/a", config_map("a").SerializeToString())
+    registry = registry_on(storage)
+    assert await registry.read_all(Selection(), since=0) is None
+    running = asyncio.create_task(registry.cache.run())
+    await registry.cache.ready()
+    found = await registry.read_all(Selection(), since=0)
+    assert found is not None
+    assert [key for key, _ in found[0]] == ["/registry/configmaps/default/a"]
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+async def test_what_becomes_unreadable_while_a_read_waits_is_left_to_the_store() -> None:
+    storage = Lagging()
+    revision = await storage.create("/registry/configmaps/default/a", config_map("a").SerializeToString())
+    registry = registry_on(storage)
+    running = asyncio.create_task(registry.cache.run())
+    await registry.cache.ready()
+    storage.flows.clear()
+    revision = await storage.update("/registry/configmaps/default/a", b"\xff\xff", revision=revision)
+    newest = asyncio.create_task(registry.read_all(Selection(), since=None))
+    old = asyncio.create_task(registry.read_all(Selection(), since=revision))
+    await eventually(lambda: len(registry.cache._reaching) == 2)
+    storage.flows.set()
+    assert await newest is None
+    assert await old is None
+    assert await registry.read_all(Selection(), since=0) is None
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
 
 
 async def test_questions_at_the_same_time_are_shared() -> None:
