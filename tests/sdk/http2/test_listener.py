@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,7 +14,7 @@ import grpc
 import pytest
 from steersman.pki import Authority, write_identity
 from steersman.service.server import BindError, GrpcServer
-from steersman.service.tls import TLSFileError, TLSFiles, identity_of
+from steersman.service.tls import TLSFileError, TLSFiles, client_context, identity_of
 
 from tests.sdk.http2.conftest import SERVICE
 
@@ -97,6 +99,31 @@ async def test_a_renewed_certificate_is_shown_without_a_restart(site: Site) -> N
     assert await site.ask(site.authority, name="second") == b"ann g1,g2"
     (site.folder / "server.crt").write_bytes(b"half a ren")
     assert await site.ask(site.authority, name="second") == b"ann g1,g2"
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+async def test_a_replaced_authority_counts_no_more_also_for_who_was_here(site: Site, version: ssl.TLSVersion) -> None:
+    context = client_context(site.authority.pem(), *site.authority.issue("ann", now=NOW))
+    context.minimum_version = context.maximum_version = version
+    kept: list[ssl.SSLSession | None] = [None]
+
+    def greeted() -> bool:
+        with (
+            socket.create_connection(("localhost", site.port), timeout=10) as plain,
+            context.wrap_socket(plain, server_hostname="localhost", session=kept[0]) as secure,
+        ):
+            greeting = secure.recv(9)
+            kept[0] = secure.session
+            return bool(greeting)
+
+    assert await asyncio.to_thread(greeted)
+    assert await asyncio.to_thread(greeted), "the session is taken up again"
+    (site.folder / "ca.crt").write_bytes(Authority.create("successor", now=NOW).pem())
+    stamp = (site.folder / "ca.crt").stat().st_mtime_ns
+    os.utime(site.folder / "ca.crt", ns=(stamp + 1000, stamp + 1000))
+    with pytest.raises(OSError, match=r"(?i)alert|reset|eof"):
+        assert not await asyncio.to_thread(greeted)
+        raise ConnectionResetError("reset without an alert")
 
 
 async def test_garbage_on_a_tls_port_costs_nothing(site: Site) -> None:

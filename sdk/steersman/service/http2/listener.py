@@ -8,6 +8,7 @@ import socket
 import ssl
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from steersman.service.http2.connection import Connection
 from steersman.service.tls import TLSFileError, TLSFiles
@@ -134,6 +135,42 @@ def _is_served(path: str) -> bool:
         return True
 
 
+class _Renewed(ssl.SSLContext):
+    """Gives each connection what its files held last.
+
+    Not by changing the context in the middle of a handshake: a session that a client has kept would then be taken up
+    again, whoever signed its certificate.
+    """
+
+    _files: TLSFiles
+    _require_client: bool
+    _seen: tuple[int, ...]
+    _latest: ssl.SSLContext
+
+    @classmethod
+    def of(cls, files: TLSFiles, require_client: bool) -> _Renewed:
+        """A context for files. Raises TLSFileError."""
+        made = cls(ssl.PROTOCOL_TLS_SERVER)
+        made._files, made._require_client = files, require_client
+        try:
+            made._seen = _versions(files)
+        except OSError:
+            made._seen = ()
+        made._latest = _load(files, require_client)
+        return made
+
+    def wrap_bio(self, *arguments: Any, **options: Any) -> ssl.SSLObject:
+        """As every context does; asyncio begins each connection so."""
+        try:
+            versions = _versions(self._files)
+            if versions != self._seen:
+                self._latest, self._seen = _load(self._files, self._require_client), versions
+        except (OSError, TLSFileError):
+            # A renewal in the middle of replacing its files: the old pair still serves.
+            pass
+        return self._latest.wrap_bio(*arguments, **options)
+
+
 def server_context(files: TLSFiles, *, require_client: bool) -> ssl.SSLContext:
     """What a port shows and asks for. Files that change are read again, so that a renewal needs no restart.
 
@@ -142,23 +179,7 @@ def server_context(files: TLSFiles, *, require_client: bool) -> ssl.SSLContext:
     Raises:
         TLSFileError: a file is missing or unreadable.
     """
-    current = _load(files, require_client)
-    seen = _versions(files)
-
-    def renew(layer: ssl.SSLObject, _name: str | None, _context: ssl.SSLContext) -> None:
-        nonlocal current, seen
-        try:
-            latest = _versions(files)
-            if latest != seen:
-                current, seen = _load(files, require_client), latest
-        except (OSError, TLSFileError):
-            # A renewal in the middle of replacing its files: the old pair still serves.
-            pass
-        layer.context = current
-
-    first = _load(files, require_client)
-    first.sni_callback = renew
-    return first
+    return _Renewed.of(files, require_client)
 
 
 def _versions(files: TLSFiles) -> tuple[int, ...]:
