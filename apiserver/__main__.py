@@ -30,18 +30,7 @@ def main() -> None:
         examples=EXAMPLES,
     )
     flags.add_serving(parser, bind="0.0.0.0:6443", metrics="127.0.0.1:6442")
-    serving = parser.add_argument_group("more doors")
-    serving.add_argument(
-        "--token-bind-address",
-        default="",
-        metavar="HOST:PORT",
-        help="also serve clients without a certificate here; they get UNAUTHENTICATED unless they prove themselves "
-        "otherwise. (A port of its own: gRPC for Python either demands certificates on a port or never asks for them)",
-    )
-    serving.add_argument("--socket", default="", metavar="PATH", help="also serve on this unix socket")
-    serving.add_argument(
-        "--token-socket", default="", metavar="PATH", help="as --token-bind-address, on this unix socket"
-    )
+    parser.add_argument("--socket", default="", metavar="PATH", help="also serve on this unix socket")
     store = parser.add_argument_group("store")
     store.add_argument(
         "--etcd-servers",
@@ -134,7 +123,7 @@ def main() -> None:
     logs.configure("apiserver", level=arguments.log_level, fmt=arguments.log_format)
 
     from apiserver.audit.policy import PolicyFileError
-    from apiserver.bootstrap import AuditSettings, Door, Settings, TokenSettings, serve
+    from apiserver.bootstrap import AuditSettings, Settings, TokenSettings, serve
     from apiserver.encryption import EncryptionFileError
     from apiserver.strategy import ServiceRange
     from apiserver.tokens.signing import KeyFileError
@@ -148,14 +137,7 @@ def main() -> None:
         if not all(given):
             raise SystemExit("error: --etcd-cafile, --etcd-certfile and --etcd-keyfile must be given together")
         store_tls = given
-    # Certificates are asked for and not demanded: a client may prove itself by a token, or be told that it must.
-    doors = [Door(arguments.bind_address, require_client=False)]
-    if arguments.socket:
-        doors.append(Door(f"unix:{arguments.socket}", require_client=False))
-    if arguments.token_bind_address:
-        doors.append(Door(arguments.token_bind_address, require_client=False))
-    if arguments.token_socket:
-        doors.append(Door(f"unix:{arguments.token_socket}", require_client=False))
+    addresses = [arguments.bind_address, *([f"unix:{arguments.socket}"] if arguments.socket else [])]
     try:
         ipaddress.ip_network(arguments.service_cluster_ip_range)
         low, _, high = arguments.service_node_port_range.partition("-")
@@ -174,7 +156,7 @@ def main() -> None:
             *audit_files, arguments.audit_log_maxsize * 1024 * 1024, arguments.audit_log_maxbackup
         )
     settings = Settings(
-        doors=doors,
+        addresses=addresses,
         tls=tls,
         metrics_address=arguments.metrics_address,
         ranges=ranges,

@@ -72,14 +72,6 @@ CERTIFICATES = "steersman.certificates.v1.CertificateSigningRequests"
 
 
 @dataclass(frozen=True)
-class Door:
-    """One place where clients come in: an address, and whether they must show a certificate."""
-
-    address: str
-    require_client: bool = True
-
-
-@dataclass(frozen=True)
 class TokenSettings:
     """What tokens of service accounts are signed and judged with.
 
@@ -118,7 +110,7 @@ class Settings:
     """What the flags say.
 
     Attributes:
-        doors: where gRPC is served.
+        addresses: where gRPC is served: "host:port" or "unix:/path".
         tls: identity of the server; None serves plain text (tests on loopback only).
         metrics_address: "host:port" of /metrics; empty: nowhere.
         ranges: cluster addresses and node ports.
@@ -132,7 +124,7 @@ class Settings:
         seats: how many calls are served at once, besides the administrators'.
     """
 
-    doors: Sequence[Door]
+    addresses: Sequence[str]
     tls: TLSFiles | None
     metrics_address: str = ""
     ranges: ServiceRange = field(default_factory=ServiceRange)
@@ -262,8 +254,9 @@ class Apiserver:
             BindError: an address cannot be bound.
             TLSFileError: a certificate file cannot be read.
         """
-        for door in self._settings.doors:
-            self.ports.append(self._server.listen(door.address, self._settings.tls, require_client=door.require_client))
+        for address in self._settings.addresses:
+            # Certificates are asked for and not demanded: a client may prove itself by a token.
+            self.ports.append(self._server.listen(address, self._settings.tls, require_client=False))
         self._metrics_server = MetricsServer.start(
             self._settings.metrics_address, self._settings.tls, self._metrics_registry
         )
@@ -304,7 +297,7 @@ class Apiserver:
                 log.warning("cannot create what every cluster has, trying again", error=str(error))
                 await asyncio.sleep(0.2)
         await self._server.set_serving(True)
-        log.info("serving", doors=[door.address for door in self._settings.doors])
+        log.info("serving", addresses=list(self._settings.addresses))
 
     def _revision(self) -> int:
         """The newest revision of the store that any cache has seen."""

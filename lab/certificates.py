@@ -88,7 +88,6 @@ def admin_context(lab: Lab) -> Context:
     return Context(
         name=lab.name,
         server=f"unix:{lab.apiserver_socket}",
-        token_server=f"unix:{lab.token_socket}",
         server_name="apiserver",
         authority=(lab.pki / "ca.crt").read_bytes(),
         certificate=(lab.pki / "admin.crt").read_bytes(),

@@ -16,7 +16,7 @@ NODES_MAX = 32
 FABRIC_NETWORK = IPv4Network("172.31.0.0/24")
 CLUSTER_CIDR = "10.244.0.0/16"
 SERVICE_CIDR = "10.96.0.0/16"
-APISERVER_PORT, TOKEN_PORT, STORE_PORT, STORE_PEER_PORT = 6443, 6444, 2379, 2380
+APISERVER_PORT, STORE_PORT, STORE_PEER_PORT = 6443, 2379, 2380
 # Unix socket paths end where the kernel's address structure does.
 SOCKET_PATH_MAX = 107
 
@@ -92,13 +92,8 @@ class Lab:
 
     @property
     def apiserver_socket(self) -> Path:
-        """Where the apiserver answers clients with a certificate."""
+        """Where the apiserver answers on this machine."""
         return self.home / "apiserver.sock"
-
-    @property
-    def token_socket(self) -> Path:
-        """Where the apiserver answers clients without one."""
-        return self.home / "apiserver-token.sock"
 
     @property
     def cgroup(self) -> str:

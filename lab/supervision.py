@@ -15,7 +15,6 @@ from lab.layout import (
     SERVICE_CIDR,
     STORE_PEER_PORT,
     STORE_PORT,
-    TOKEN_PORT,
     Lab,
     Machine,
 )
@@ -110,9 +109,7 @@ def control_programs(lab: Lab, *, node_grace_s: float) -> list[Program]:
     apiserver = _python(
         "apiserver",
         f"--bind-address={address}:{APISERVER_PORT}",
-        f"--token-bind-address={address}:{TOKEN_PORT}",
         f"--socket={lab.apiserver_socket}",
-        f"--token-socket={lab.token_socket}",
         f"--metrics-address={address}:6442",
         f"--advertise-address={address}",
         f"--service-cluster-ip-range={SERVICE_CIDR}",

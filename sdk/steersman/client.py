@@ -615,8 +615,7 @@ def open_channel(context: Context) -> grpc.aio.Channel:
         options.append(("grpc.ssl_target_name_override", context.server_name))
         options.append(("grpc.default_authority", context.server_name))
     credentials = channel_credentials(context.authority, context.certificate, context.key)
-    server = context.server if context.certificate is not None else context.token_server or context.server
-    return grpc.aio.secure_channel(server, credentials, options=options)
+    return grpc.aio.secure_channel(context.server, credentials, options=options)
 
 
 def connect(

@@ -4,7 +4,6 @@
     contexts:
       lab:
         server: unix:/run/steersman/lab/apiserver.sock     # or host:port
-        token-server: unix:/run/steersman/lab/token.sock   # the same, for clients without a certificate
         server-name: apiserver                             # the name in the server's certificate
         certificate-authority: /run/steersman/lab/pki/ca.crt
         client-certificate: /run/steersman/lab/pki/admin.crt
@@ -58,8 +57,6 @@ class Context:
     Attributes:
         name: name of the context.
         server: "host:port" or "unix:/path".
-        token_server: the same for clients without a certificate; empty: as `server`. (One port of a gRPC server in
-            Python either demands certificates or never asks for them.)
         server_name: name that the server's certificate must carry; empty: the host of `server`.
         authority: PEM of the authority that signed the server's certificate, or its path.
         certificate: PEM of the client's certificate, or its path; None without one.
@@ -71,7 +68,6 @@ class Context:
 
     name: str
     server: str
-    token_server: str = ""
     server_name: str = ""
     authority: Path | bytes | None = None
     certificate: Path | bytes | None = None
@@ -129,7 +125,6 @@ def load(path: Path | None = None, context: str | None = None) -> Context:
     return Context(
         name=str(name),
         server=entry["server"],
-        token_server=str(entry.get("token-server", "")),
         server_name=str(entry.get("server-name", "")),
         authority=_material(path, entry, "certificate-authority"),
         certificate=_material(path, entry, "client-certificate"),
@@ -180,8 +175,6 @@ def save(path: Path, context: Context) -> None:
             raise ConfigError(path, "it is not a configuration; not overwritten")
         document = loaded or {}
     entry: dict[str, str] = {"server": context.server}
-    if context.token_server:
-        entry["token-server"] = context.token_server
     if context.server_name:
         entry["server-name"] = context.server_name
     for name, value in (

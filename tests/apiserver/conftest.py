@@ -15,7 +15,7 @@ from steersman.config import Context
 from steersman.pki import Authority, key_pem, new_key, write_identity
 from steersman.service.tls import TLSFiles
 
-from apiserver.bootstrap import Apiserver, Door, Settings, TokenSettings, node_channels
+from apiserver.bootstrap import Apiserver, Settings, TokenSettings, node_channels
 from apiserver.storage.memory import MemoryStorage
 from apiserver.strategy import ServiceRange
 
@@ -34,11 +34,11 @@ class Served:
     def as_user(self, user: str, *groups: str) -> Api:
         """A client with a certificate for a user."""
         certificate, key = self.authority.issue(user, groups=groups, now=datetime.now(UTC))
-        return self._connect(Context("t", f"localhost:{self.apiserver.ports[0]}", "", "", self.ca, certificate, key))
+        return self._connect(Context("t", f"localhost:{self.apiserver.ports[0]}", "", self.ca, certificate, key))
 
     def without_certificate(self, token: str = "") -> Api:
-        """A client that proves nothing, at the door for such clients."""
-        return self._connect(Context("t", f"localhost:{self.apiserver.ports[1]}", "", "", self.ca, token=token))
+        """A client that proves nothing, or proves it by a token alone."""
+        return self._connect(Context("t", f"localhost:{self.apiserver.ports[0]}", "", self.ca, token=token))
 
     def count_reads(self) -> Callable[[], int]:
         """Counts the store's reads of single keys from here on; call what it returns for the number."""
@@ -84,7 +84,7 @@ async def served(identities: tuple[Path, Authority]) -> AsyncIterator[Served]:
     tls = TLSFiles(folder / "apiserver.crt", folder / "apiserver.key", folder / "ca.crt")
     storage = MemoryStorage()
     settings = Settings(
-        doors=[Door("localhost:0"), Door("localhost:0", require_client=False)],
+        addresses=["localhost:0"],
         tls=tls,
         ranges=ServiceRange("10.96.0.0/24", 30000, 30005),
         advertise_address="192.0.2.1",

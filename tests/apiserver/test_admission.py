@@ -12,7 +12,7 @@ from steersman.core.v1 import PersistentVolumeClaim
 from steersman.service.tls import TLSFiles
 from steersman.storage.v1 import StorageClass
 
-from apiserver.bootstrap import Apiserver, Door, Settings, node_channels
+from apiserver.bootstrap import Apiserver, Settings, node_channels
 from tests.apiserver import access
 from tests.apiserver.access import asking
 from tests.apiserver.conftest import Served
@@ -320,7 +320,7 @@ async def test_a_pod_that_was_there_before_the_label_is_still_bound(served: Serv
 
 async def test_a_quota_holds_across_apiservers(served: Served, api: Api) -> None:
     tls = TLSFiles(served.folder / "apiserver.crt", served.folder / "apiserver.key", served.folder / "ca.crt")
-    settings = Settings(doors=[Door("localhost:0", require_client=False)], tls=tls)
+    settings = Settings(addresses=["localhost:0"], tls=tls)
     other = Apiserver(settings, served.storage, node_channel=node_channels(tls))
     await other.start()
     await other.ready()

@@ -19,7 +19,7 @@ from apiserver.audit.log import RotatedFile
 from apiserver.audit.policy import Level
 from apiserver.authn import User
 from apiserver.authz.attributes import Attributes
-from apiserver.bootstrap import Apiserver, AuditSettings, Door, Settings, node_channels
+from apiserver.bootstrap import Apiserver, AuditSettings, Settings, node_channels
 from apiserver.storage.memory import MemoryStorage
 from tests.apiserver.conftest import Served
 from tests.apiserver.objects import config_map, namespace, pod
@@ -42,8 +42,7 @@ async def audited(identities: tuple[Path, Authority], tmp_path: Path) -> AsyncIt
     rules, log = tmp_path / "policy.yaml", tmp_path / "log" / "audit.log"
     rules.write_text(yaml.safe_dump({"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": RULES}))
     tls = TLSFiles(folder / "apiserver.crt", folder / "apiserver.key", folder / "ca.crt")
-    doors = [Door("localhost:0", require_client=False)] * 2
-    settings = Settings(doors=doors, tls=tls, audit=AuditSettings(rules, log))
+    settings = Settings(addresses=["localhost:0"], tls=tls, audit=AuditSettings(rules, log))
     storage = MemoryStorage()
     apiserver = Apiserver(settings, storage, node_channel=node_channels(tls))
     await apiserver.start()

@@ -27,7 +27,7 @@ def client_file(served: Served, tmp_path: Path) -> Path:
     (tmp_path / "admin.key").write_bytes(key)
     path = tmp_path / "config"
     server = f"localhost:{served.apiserver.ports[0]}"
-    config.save(path, Context("t", server, "", "", served.ca, tmp_path / "admin.crt", tmp_path / "admin.key"))
+    config.save(path, Context("t", server, "", served.ca, tmp_path / "admin.crt", tmp_path / "admin.key"))
     return path
 
 

@@ -18,7 +18,7 @@ from steersman.service.tls import TLSFiles
 
 from apiserver import encryption
 from apiserver import errors as domain
-from apiserver.bootstrap import Apiserver, Door, Settings, node_channels
+from apiserver.bootstrap import Apiserver, Settings, node_channels
 from apiserver.storage.encrypted import EncryptedStorage, Keyring
 from apiserver.storage.etcd import EtcdStorage, open_channels
 from apiserver.storage.memory import MemoryStorage
@@ -51,7 +51,7 @@ def secret(name: str = "s") -> Secret:
 async def serving(storage: Any, folder: Path, authority: Authority, config: Path | None) -> AsyncIterator[Api]:
     """An apiserver on a storage, and the administrator's client of it."""
     tls = TLSFiles(folder / "apiserver.crt", folder / "apiserver.key", folder / "ca.crt")
-    settings = Settings(doors=[Door("localhost:0", require_client=False)], tls=tls, encryption=config)
+    settings = Settings(addresses=["localhost:0"], tls=tls, encryption=config)
     apiserver = Apiserver(settings, storage, node_channel=node_channels(tls))
     await apiserver.start()
     await apiserver.ready()

@@ -18,7 +18,7 @@ from apiserver import errors as domain
 from apiserver import fairness
 from apiserver.authn import User
 from apiserver.authz.attributes import Attributes
-from apiserver.bootstrap import Apiserver, Door, Settings, node_channels
+from apiserver.bootstrap import Apiserver, Settings, node_channels
 from apiserver.fairness import EXEMPT, Fairness, Metrics, classed
 from apiserver.storage.memory import MemoryStorage
 from tests.apiserver import access
@@ -181,7 +181,7 @@ async def narrow(identities: tuple[Path, Authority]) -> AsyncIterator[Served]:
     folder, authority = identities
     tls = TLSFiles(folder / "apiserver.crt", folder / "apiserver.key", folder / "ca.crt")
     storage = MemoryStorage()
-    settings = Settings(doors=[Door("localhost:0", require_client=False)], tls=tls, seats=6)
+    settings = Settings(addresses=["localhost:0"], tls=tls, seats=6)
     apiserver = Apiserver(settings, storage, node_channel=node_channels(tls))
     await apiserver.start()
     await apiserver.ready()

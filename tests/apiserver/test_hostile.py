@@ -59,7 +59,7 @@ async def test_a_certificate_of_another_authority_opens_no_door(served: Served) 
 async def test_an_expired_certificate_opens_no_door(served: Served) -> None:
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
     certificate, key = served.authority.issue("admin", groups=["system:masters"], now=long_ago)
-    context = Context("x", f"localhost:{served.apiserver.ports[0]}", "", "", served.ca, certificate, key)
+    context = Context("x", f"localhost:{served.apiserver.ports[0]}", "", served.ca, certificate, key)
     async with connect_to(context) as api:
         api.patient = False
         with pytest.raises(errors.ApiError) as caught:

@@ -46,9 +46,7 @@ def test_keys_and_the_admins_configuration_are_private(cluster: World) -> None:
 
 async def test_a_client_without_a_certificate_is_unauthenticated(cluster: World) -> None:
     full = admin_context(cluster.lab)
-    bare = Context(
-        "bare", full.server, token_server=full.token_server, server_name="apiserver", authority=full.authority
-    )
+    bare = Context("bare", full.server, server_name="apiserver", authority=full.authority)
     async with impatient(connect_to(bare)) as api:
         with pytest.raises(errors.Unauthenticated, match="client certificate is required"):
             await api.pods.list()
@@ -62,7 +60,6 @@ async def test_a_forged_token_is_unauthenticated(cluster: World) -> None:
     forged = Context(
         "forged",
         full.server,
-        token_server=full.token_server,
         server_name="apiserver",
         authority=full.authority,
         token="x",
@@ -78,7 +75,7 @@ async def test_a_certificate_of_another_authority_does_not_connect(cluster: Worl
         "kubernetes-admin", groups=["system:masters"], now=now
     )
     full = admin_context(cluster.lab)
-    stranger = Context("stranger", full.server, "", "apiserver", full.authority, certificate, key)
+    stranger = Context("stranger", full.server, "apiserver", full.authority, certificate, key)
     async with impatient(connect_to(stranger)) as api:
         with pytest.raises(errors.Unavailable):
             await api.pods.list()

@@ -11,7 +11,7 @@ from steersman.config import ConfigError, Context
 
 
 def context(name: str) -> Context:
-    return Context(name, f"unix:/{name}.sock", "", "apiserver", b"ca", b"cert", b"key")
+    return Context(name, f"unix:/{name}.sock", "apiserver", b"ca", b"cert", b"key")
 
 
 def test_what_is_saved_can_be_loaded_and_is_private(tmp_path: Path) -> None:
