@@ -285,6 +285,53 @@ async def test_a_call_that_was_not_looked_at_is_made_again(by_hand: Callable[...
     assert await channel.unary_unary(ONE)(b"x", timeout=10) == b"ok"
 
 
+async def test_a_call_that_was_refused_half_sent_is_made_again_whole(by_hand: Callable[..., Channel]) -> None:
+    async def script(hand: Hand, _count: int) -> None:
+        while (await hand.next())[0] != frames.DATA:
+            pass
+        hand.send(frames.reset(1, ErrorCode.REFUSED_STREAM))
+        body = b""
+        while True:
+            kind, flags, stream, payload = await hand.next()
+            if kind == frames.DATA:
+                assert stream == 3
+                body += payload
+                if flags & END_STREAM:
+                    break
+                hand.send(frames.window_update(3, 10))
+        hand.answer(3, body[5:])
+        await hand.reader.read()
+
+    channel = await by_hand(script, settings={frames.INITIAL_WINDOW_SIZE: 10})
+    assert await channel.unary_unary(ONE)(b"x" * 30, timeout=5) == b"x" * 30
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+async def test_requests_of_a_call_that_has_ended_are_asked_for_no_more(
+    by_hand: Callable[..., Channel], *, given_up: bool
+) -> None:
+    left = asyncio.Event()
+
+    async def requests() -> AsyncIterator[bytes]:
+        try:
+            yield b"x"
+            await asyncio.Event().wait()
+        finally:
+            left.set()
+
+    async def script(hand: Hand, _count: int) -> None:
+        while (await hand.next())[0] != frames.DATA:
+            pass
+        if not given_up:
+            hand.head(1, [(":status", "200"), ("grpc-status", "0")], last=True)
+        await hand.reader.read()
+
+    channel = await by_hand(script)
+    call = channel.stream_stream(f"/{SERVICE}/Both")(requests(), timeout=0.2 if given_up else 10)
+    assert await call.code() is (grpc.StatusCode.DEADLINE_EXCEEDED if given_up else grpc.StatusCode.OK)
+    await asyncio.wait_for(left.wait(), 5)
+
+
 async def test_no_more_calls_at_once_than_the_server_serves(by_hand: Callable[..., Channel]) -> None:
     most = 0
 

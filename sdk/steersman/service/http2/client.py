@@ -258,14 +258,25 @@ class ClientCall:
     def lost(self, reason: str, code: int | None = None) -> None:
         """As the wire says."""
         if code == ErrorCode.REFUSED_STREAM and self._again is not None and self._http is None:
-            again, self._again = self._again, None
-            again()
+            self._make_again(self._again)
             return
         status = grpc.StatusCode.UNAVAILABLE
         if code is not None:
             known = code in ErrorCode.__members__.values()
             status = _OF_RESET.get(ErrorCode(code), grpc.StatusCode.INTERNAL) if known else grpc.StatusCode.INTERNAL
         self._end(status, reason)
+
+    def _make_again(self, again: Callable[[], None]) -> None:
+        self._again = None
+        if self._connection is not None:
+            self._connection.settle()
+        feeding, self._feeding = self._feeding, None
+        if feeding is None or feeding.done():
+            again()
+            return
+        # What is half sent has to stop first: a call sends on one stream at a time.
+        feeding.add_done_callback(lambda _stopped: None if self.done() else again())
+        feeding.cancel()
 
     def refuse(self, code: grpc.StatusCode, reason: str) -> None:
         """The call cannot be made."""
@@ -286,6 +297,9 @@ class ClientCall:
         self._code, self._details = code, details
         if self._timer is not None:
             self._timer.cancel()
+        if self._feeding is not None:
+            # Nobody takes what it would send; whoever makes the requests learns so.
+            self._feeding.cancel()
         connection = self._connection
         if connection is not None:
             if connection.calls.pop(self._stream, None) is self and not self._local_ended:
@@ -401,8 +415,6 @@ class ClientCall:
         if self._code is not None:
             return False
         self._cancelled = True
-        if self._feeding is not None:
-            self._feeding.cancel()
         self._give_up(grpc.StatusCode.CANCELLED, "Locally cancelled by application!")
         return True
 
