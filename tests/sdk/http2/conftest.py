@@ -24,6 +24,7 @@ class Echo:
         self.running = 0
         self.cancelled = 0
         self.written = 0
+        self.summed = 0
         self.gate = asyncio.Event()
 
     @contextlib.contextmanager
@@ -66,10 +67,16 @@ class Echo:
 
     async def sum(self, requests: AsyncIterator[bytes], context: Any) -> bytes:
         total = 0
-        async for request in requests:
-            total += len(request)
-            await self.gate.wait()
+        with self._counted():
+            async for request in requests:
+                total += len(request)
+                await self.gate.wait()
+            self.summed += 1
         return str(total).encode()
+
+    async def spoil(self, request: bytes, context: Any) -> bytes:
+        context.set_trailing_metadata((("why", "\N{SNOWMAN}"),))
+        return request
 
     async def both(self, requests: AsyncIterator[bytes], context: Any) -> None:
         with self._counted():
@@ -86,6 +93,7 @@ class Echo:
                 "Refuse": unary(self.refuse),
                 "Fail": unary(self.fail),
                 "Tell": unary(self.tell),
+                "Spoil": unary(self.spoil),
                 "Many": answers(self.many),
                 "Sum": grpc.stream_unary_rpc_method_handler(self.sum),
                 "Both": grpc.stream_stream_rpc_method_handler(self.both),

@@ -62,6 +62,12 @@ async def test_a_failing_handler_tells_its_caller_nothing(served: Served) -> Non
     assert "secret" not in str(caught.value.details())
 
 
+async def test_a_handler_that_says_what_cannot_be_sent_fails(served: Served) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await served.Spoil(b"", timeout=5)
+    assert caught.value.code() is grpc.StatusCode.INTERNAL
+
+
 async def test_an_unknown_method_is_named(served: Served) -> None:
     with pytest.raises(grpc.aio.AioRpcError, match=f"unknown method /{SERVICE}/Missing") as caught:
         await served.Missing(b"")

@@ -164,6 +164,36 @@ async def test_a_request_that_is_no_message_gets_a_status(raw: RawClient, what: 
     assert b"grpc-status" + bytes((len(status),)) + status in block
 
 
+UNREADABLE = {
+    "a length of four gigabytes": (b"\x00\xff\xff\xff\xff", 0, b"8"),
+    "an unknown flag": (b"\x02" + MESSAGE[1:], 0, b"13"),
+    "half a message": (MESSAGE[:-1], END_STREAM, b"13"),
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+async def test_requests_that_break_off_are_not_taken_for_all(served: Served, raw: RawClient, what: str) -> None:
+    body, last, status = UNREADABLE[what]
+    served.echo.gate.set()
+    raw.open(1, "Sum")
+    raw.send(frame(frames.DATA, 0, 1, MESSAGE))
+    await eventually(lambda: served.echo.running == 1)
+    raw.send(frame(frames.DATA, last, 1, body))
+    block = (await raw.until(frames.HEADERS))[3]
+    assert b"grpc-status" + bytes((len(status),)) + status in block
+    await eventually(lambda: served.echo.running == 0)
+    assert (served.echo.summed, served.echo.cancelled) == (0, 1)
+
+
+@pytest.mark.parametrize("message", [b"\x00\x00\x00\x3f\xfb" + bytes(16_379), bytes(5) * 3000])
+async def test_a_client_that_does_not_keep_to_a_window_loses_its_stream(raw: RawClient, message: bytes) -> None:
+    raw.open(1, "Sum")
+    for _ in range(3 * wire.STREAM_WINDOW // len(message)):
+        raw.send(frame(frames.DATA, 0, 1, message))
+    _, _, stream, payload = await raw.until(frames.RST_STREAM)
+    assert (stream, ErrorCode(int.from_bytes(payload, "big"))) == (1, ErrorCode.FLOW_CONTROL_ERROR)
+
+
 async def test_a_small_bomb_does_not_grow(raw: RawClient) -> None:
     bomb = gzip.compress(bytes(64 * 1024 * 1024))
     raw.send(frame(frames.HEADERS, END_HEADERS, 1, raw.block("One", ("grpc-encoding", "gzip"))))

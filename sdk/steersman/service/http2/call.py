@@ -117,15 +117,23 @@ class Call(grpc.aio.ServicerContext[Any, Any]):
         try:
             self._inbox.feed(data, size)
         except MessageTooLarge as error:
-            self.finish(grpc.StatusCode.RESOURCE_EXHAUSTED.value[0], str(error))
+            self._break_off(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
             return
         except MessageBroken:
-            self.finish(grpc.StatusCode.INTERNAL.value[0], "a request message cannot be read")
+            self._break_off(grpc.StatusCode.INTERNAL, "a request message cannot be read")
             return
         if ended:
+            if self.task is not None and not self._inbox.is_whole:
+                self._break_off(grpc.StatusCode.INTERNAL, "the last request message is not whole")
+                return
             self._inbox.close()
             if self.task is None:
                 self._run_unary()
+
+    def _break_off(self, code: grpc.StatusCode, details: str) -> None:
+        """Ends the call for what its client sent; a handler must not take what it has for all there is."""
+        self.finish(code.value[0], details)
+        self._cancel()
 
     def _run_unary(self) -> None:
         if self._inbox.only() is None:
@@ -292,13 +300,13 @@ class Call(grpc.aio.ServicerContext[Any, Any]):
         """Begins the answer with metadata."""
         if self._started:
             raise ValueError("the answer has begun")
-        self._initial = tuple(initial_metadata)
+        self._initial = _sendable(initial_metadata)
         self._connection.push(self._opening())
 
     async def abort(self, code: grpc.StatusCode, details: str = "", trailing_metadata: Any = ()) -> NoReturn:
         """Ends the call with a status that is not OK. Raises AbortError, which handlers let through."""
         if trailing_metadata:
-            self._trailing = tuple(trailing_metadata)
+            self._trailing = _sendable(trailing_metadata)
         self.finish(code.value[0], details)
         raise grpc.aio.AbortError
 
@@ -308,7 +316,7 @@ class Call(grpc.aio.ServicerContext[Any, Any]):
 
     def set_trailing_metadata(self, trailing_metadata: Any) -> None:
         """Metadata that goes with the status."""
-        self._trailing = tuple(trailing_metadata)
+        self._trailing = _sendable(trailing_metadata)
 
     def trailing_metadata(self) -> Any:
         """What was set."""
@@ -373,3 +381,10 @@ class Call(grpc.aio.ServicerContext[Any, Any]):
     def add_done_callback(self, callback: Callable[[Any], None]) -> None:
         """Calls `callback` with this context when the call has ended."""
         self._callbacks.append(callback)
+
+
+def _sendable(metadata: Iterable[tuple[str, str | bytes]]) -> Metadata:
+    """Metadata as given. What cannot be sent is refused here: later the call could not be ended with it."""
+    kept = tuple(metadata)
+    fields.encode_metadata(kept)
+    return kept
