@@ -244,8 +244,12 @@ class EtcdStorage:
         """See `Storage.watch`."""
         requests: asyncio.Queue[rpc_pb2.WatchRequest] = asyncio.Queue()
         progress = rpc_pb2.WatchRequest(progress_request=rpc_pb2.WatchProgressRequest())
+
+        def ask() -> None:
+            requests.put_nowait(progress)
+
         if nudge is not None:
-            nudge.ask = lambda: requests.put_nowait(progress)
+            nudge.ask = ask
         create = rpc_pb2.WatchCreateRequest(
             key=prefix.encode(),
             range_end=_end_of(prefix.encode()),
@@ -293,7 +297,8 @@ class EtcdStorage:
             self._next_member()
             raise errors.StorageUnavailable(f"a watch of the store broke: {error.details()}") from error
         finally:
-            if nudge is not None:
+            if nudge is not None and nudge.ask is ask:
+                # The next watch may have begun.
                 nudge.ask = lambda: None
             asking.cancel()
             call.cancel()

@@ -68,6 +68,7 @@ class Cache:
         self._reaching: list[tuple[int, int, asyncio.Future[None]]] = []
         self._ties = itertools.count()
         self._asked = False
+        self._overtaken = False
         self._unreadable: set[str] = set()
         self._entries: SortedDict[str, Entry] = SortedDict()
         # Keys by the value of an indexed field, so that a watch of one node's pods begins without looking at all.
@@ -112,7 +113,12 @@ class Cache:
         """
         if not self._ready.is_set() or not await self._freshness.is_exact():
             return False
-        return await self._reach(await self._freshness.revision(), CATCH_UP_S)
+        known = self.revision
+        newest = await self._freshness.revision()
+        if newest < known:
+            # The store was restored: what the cache holds is of a future that will not come.
+            self._overtaken = True
+        return not self._overtaken and await self._reach(newest, CATCH_UP_S)
 
     async def _reach(self, revision: int, patience_s: float) -> bool:
         if self.revision >= revision:
@@ -196,6 +202,8 @@ class Cache:
                             self._take(event)
                         self.revision = max(self.revision, batch.revision)
                         self._reached()
+                        if self._overtaken:
+                            raise Compacted(0)
                 except Compacted:
                     log.warning("the store no longer has our revision, reading everything again", prefix=self._prefix)
                     try:
@@ -233,6 +241,7 @@ class Cache:
             self._file(key, None, entry)
         self._history.clear()
         self._oldest = self.revision = revision
+        self._overtaken = False
         self._ready.set()
         self._reached()
 

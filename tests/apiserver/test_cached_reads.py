@@ -173,6 +173,24 @@ async def test_what_becomes_unreadable_while_a_read_waits_is_left_to_the_store()
     await asyncio.gather(running, return_exceptions=True)
 
 
+async def test_a_store_that_was_restored_is_read_itself_and_then_again(lagging: tuple[Lagging, Cache]) -> None:
+    storage, cache = lagging
+    key = "/registry/configmaps/default/a"
+    backup = MemoryStorage()
+    await backup.create(key, config_map("a", turn="kept").SerializeToString())
+    revision = await storage.create(key, config_map("a", turn="kept").SerializeToString())
+    for turn in range(5):
+        revision = await storage.update(key, config_map("a", turn=str(turn)).SerializeToString(), revision=revision)
+    await eventually(lambda: cache.revision == revision)
+    storage._values, storage._history, storage._revision = backup._values, backup._history, backup._revision
+    assert not await cache.catch_up()
+    await eventually(lambda: cache.revision == backup._revision)
+    assert await cache.catch_up()
+    entry = cache.get(key)
+    assert entry is not None
+    assert ConfigMap.FromString(entry.data).data["turn"] == "kept"
+
+
 async def test_questions_at_the_same_time_are_shared() -> None:
     class Counting(MemoryStorage):
         asked = 0
