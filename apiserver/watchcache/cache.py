@@ -217,11 +217,17 @@ class Cache:
     async def _fill(self) -> None:
         """Reads everything; what differs from before is told to the watchers as changes of the revision read."""
         fresh: SortedDict[str, Entry] = SortedDict()
+        unreadable: set[str] = set()
         after, revision = "", 0
         while True:
             page = await self._storage.list(self._prefix, after=after, limit=PAGE, revision=revision)
             revision = page.revision
-            fresh.update((item.key, entry) for item in page.items if (entry := self._read(item)) is not None)
+            for item in page.items:
+                entry = self._read(item)
+                if entry is None:
+                    unreadable.add(item.key)
+                else:
+                    fresh[item.key] = entry
             if not page.more:
                 break
             after = page.items[-1].key
@@ -241,6 +247,7 @@ class Cache:
             self._file(key, None, entry)
         self._history.clear()
         self._oldest = self.revision = revision
+        self._unreadable = unreadable
         self._overtaken = False
         self._ready.set()
         self._reached()

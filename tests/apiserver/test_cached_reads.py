@@ -17,7 +17,7 @@ from steersman.meta.v1 import ListRequest
 from apiserver.allocation import Allocator
 from apiserver.registry import Registry, Surroundings
 from apiserver.storage.memory import MemoryStorage
-from apiserver.storage.port import Nudge, StorageBatch, Stored
+from apiserver.storage.port import Compacted, Nudge, StorageBatch, Stored
 from apiserver.strategy import ServiceRange, Strategy
 from apiserver.watchcache import cache as caching
 from apiserver.watchcache.cache import Cache
@@ -72,6 +72,7 @@ class Lagging(MemoryStorage):
         self.flows = asyncio.Event()
         self.flows.set()
         self.exact = True
+        self.refuses = False
 
     async def reports_exactly(self) -> bool:
         return self.exact
@@ -79,6 +80,9 @@ class Lagging(MemoryStorage):
     async def watch(self, prefix: str, *, revision: int, nudge: Nudge | None = None) -> AsyncIterator[StorageBatch]:
         async for batch in super().watch(prefix, revision=revision, nudge=nudge):
             await self.flows.wait()
+            if self.refuses:
+                self.refuses = False
+                raise Compacted(0)
             yield batch
 
 
@@ -189,6 +193,19 @@ async def test_a_store_that_was_restored_is_read_itself_and_then_again(lagging: 
     entry = cache.get(key)
     assert entry is not None
     assert ConfigMap.FromString(entry.data).data["turn"] == "kept"
+
+
+async def test_what_was_unreadable_and_is_gone_is_forgotten(lagging: tuple[Lagging, Cache]) -> None:
+    storage, cache = lagging
+    revision = await storage.create("/registry/configmaps/default/b", b"\xff\xff")
+    await eventually(lambda: cache.passed_over)
+    storage.flows.clear()
+    revision = await storage.delete("/registry/configmaps/default/b", revision=revision)
+    # Its deletion is in no history any more, so that the cache has to read everything again.
+    storage.refuses = True
+    storage.flows.set()
+    await eventually(lambda: cache.revision == revision)
+    assert not cache.passed_over
 
 
 async def test_questions_at_the_same_time_are_shared() -> None:
