@@ -306,6 +306,17 @@ async def test_a_call_that_was_refused_half_sent_is_made_again_whole(by_hand: Ca
     assert await channel.unary_unary(ONE)(b"x" * 30, timeout=5) == b"x" * 30
 
 
+async def test_a_write_that_is_cut_short_ends_its_call(by_hand: Callable[..., Channel]) -> None:
+    async def script(hand: Hand, _count: int) -> None:
+        await hand.reader.read()
+
+    channel = await by_hand(script, settings={frames.INITIAL_WINDOW_SIZE: 10})
+    call = channel.stream_stream(f"/{SERVICE}/Both")()
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(call.write(b"x" * 100), 0.2)
+    assert call.cancelled()
+
+
 @pytest.mark.parametrize("given_up", [False, True])
 async def test_requests_of_a_call_that_has_ended_are_asked_for_no_more(
     by_hand: Callable[..., Channel], *, given_up: bool

@@ -392,7 +392,12 @@ class ClientCall:
         if self._code is not None or self._local_ended or connection is None:
             raise asyncio.InvalidStateError("the call has ended")
         raw = request if self._encode is None else self._encode(request)
-        await connection.send(self._stream, self, messages.pack(raw))
+        try:
+            await connection.send(self._stream, self, messages.pack(raw))
+        except asyncio.CancelledError:
+            # What is half sent cannot be followed by anything.
+            self.cancel()
+            raise
 
     def write_now(self, request: bytes) -> bool:
         """Sends a serialised request at once; False when there is no room for it, or the call has ended."""
