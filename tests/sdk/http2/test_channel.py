@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
@@ -12,6 +13,7 @@ import grpc
 import hpack
 import pytest
 from steersman.pki import Authority, write_identity
+from steersman.service.http2 import channel as channels
 from steersman.service.http2 import frames, wire
 from steersman.service.http2.channel import Channel, Dialing
 from steersman.service.http2.client import write_timeout
@@ -366,6 +368,47 @@ async def test_no_more_calls_at_once_than_the_server_serves(by_hand: Callable[..
     call = channel.unary_unary(ONE)
     assert await asyncio.gather(*(call(b"x", timeout=10) for _ in range(10))) == [b"ok"] * 10
     assert most == 2
+
+
+async def test_a_server_that_sends_everybody_away_is_not_asked_without_a_pause(by_hand: Callable[..., Channel]) -> None:
+    greeted = 0
+
+    async def script(hand: Hand, count: int) -> None:
+        nonlocal greeted
+        greeted = count
+        hand.send(frames.goaway(0, ErrorCode.NO_ERROR, "not here"))
+        await hand.reader.read()
+
+    channel = await by_hand(script)
+    with pytest.raises(grpc.aio.AioRpcError, match="going away") as caught:
+        await channel.unary_unary(ONE)(b"x", timeout=1)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await channel.unary_unary(ONE)(b"x", timeout=0.5, wait_for_ready=True)
+    assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert greeted < 20
+
+
+async def test_a_server_that_greets_too_late_is_hung_up_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(channels, "CONNECT_S", 0.1)
+    ended = asyncio.Event()
+
+    async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(len(frames.PREFACE))
+        with contextlib.suppress(ConnectionError):
+            while await reader.read(1000):
+                pass
+        ended.set()
+        writer.close()
+
+    server = await asyncio.start_server(silent, "127.0.0.1", 0)
+    try:
+        async with Channel(f"127.0.0.1:{server.sockets[0].getsockname()[1]}", Dialing()) as channel:
+            with pytest.raises(grpc.aio.AioRpcError, match="timed out"):
+                await channel.unary_unary(ONE)(b"x", timeout=5)
+            await asyncio.wait_for(ended.wait(), 3)
+    finally:
+        server.close()
 
 
 async def test_a_server_that_says_nothing_is_given_up(

@@ -189,12 +189,17 @@ class Channel:
                 call.begin(connection, block, request)
 
     async def _dial(self) -> bool:
+        connection = None
         try:
             async with asyncio.timeout(CONNECT_S):
                 connection = await self._open()
                 self._all.add(connection)
                 await connection.ready
+            if not connection.is_usable:
+                raise ConnectionResetError("the server is going away")
         except (OSError, ssl.SSLError, TimeoutError, ValueError) as error:
+            if connection is not None:
+                connection.transport.abort()
             self._failure = f"failed to connect to {self._address}: {_reason(error)}"
             self._not_before = self.loop.time() + self._backoff.next_s()
             patient = [item for item in self._waiting if item[3] and not item[0].done()]
