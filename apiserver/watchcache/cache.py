@@ -69,6 +69,7 @@ class Cache:
         self._ties = itertools.count()
         self._asked = False
         self._overtaken = False
+        self._missed = 0
         self._unreadable: set[str] = set()
         self._entries: SortedDict[str, Entry] = SortedDict()
         # Keys by the value of an indexed field, so that a watch of one node's pods begins without looking at all.
@@ -118,7 +119,13 @@ class Cache:
         if newest < known:
             # The store was restored: what the cache holds is of a future that will not come.
             self._overtaken = True
-        return not self._overtaken and await self._reach(newest, CATCH_UP_S)
+        if self._overtaken or self.revision < self._missed:
+            return False
+        reached = await self._reach(newest, CATCH_UP_S)
+        if not reached:
+            # The watch hangs: until it has come so far, nobody else waits for it in vain.
+            self._missed = newest
+        return reached
 
     async def _reach(self, revision: int, patience_s: float) -> bool:
         if self.revision >= revision:
@@ -249,6 +256,7 @@ class Cache:
         self._oldest = self.revision = revision
         self._unreadable = unreadable
         self._overtaken = False
+        self._missed = 0
         self._ready.set()
         self._reached()
 
