@@ -50,7 +50,7 @@ def _field(tag: bytes, data: bytes) -> bytes:
 
 def _revision(text: str) -> int | None:
     """A revision as requests have it; None when it is not given."""
-    if text and not text.isdigit():
+    if text and not text.isdecimal():
         raise errors.BadRequest("resource_version", f"{text!r} is not a revision")
     return int(text) if text else None
 

@@ -60,8 +60,9 @@ async def test_a_state_as_new_as_a_revision_is_enough(api: Api) -> None:
         request = ListRequest(namespace="default", resource_version=version)
         page = await client._call("List", request, client.kind.list_message)
         assert [found.metadata.name for found in page.items] == ["a"]
-    with pytest.raises(errors.Invalid, match="'new' is not a revision"):
-        await client._call("List", ListRequest(resource_version="new"), client.kind.list_message)
+    for version in ("new", "²"):
+        with pytest.raises(errors.Invalid, match=f"'{version}' is not a revision"):
+            await client._call("List", ListRequest(resource_version=version), client.kind.list_message)
 
 
 class Lagging(MemoryStorage):
