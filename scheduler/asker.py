@@ -7,10 +7,10 @@ from typing import Any
 
 import grpc
 import structlog
-from steersman.client import CHANNEL_OPTIONS
 from steersman.clock import Clock
 from steersman.scheduler.v1 import JudgeRequest, JudgeResponse
-from steersman.service.tls import TLSFiles, channel_credentials
+from steersman.service.http2.channel import Channel, Dialing
+from steersman.service.tls import TLSFiles, client_context
 
 from scheduler.binder import Binder, Waker
 from scheduler.extender import SCORE_MAX, ExtenderSpec, Judgement
@@ -54,7 +54,7 @@ class Asker:
         self._clock = clock
         self._tls = tls
         self._waker = waker
-        self._channels: dict[str, grpc.aio.Channel] = {}
+        self._channels: dict[str, Channel] = {}
         self._slots = asyncio.Semaphore(INQUIRIES_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -123,16 +123,12 @@ class Asker:
                 scores[judgement.node] = judgement.score
         return Judgement(extender, refusals, scores)
 
-    def _channel(self, extender: ExtenderSpec) -> grpc.aio.Channel:
+    def _channel(self, extender: ExtenderSpec) -> Channel:
         channel = self._channels.get(extender.address)
         if channel is None:
-            options = list(CHANNEL_OPTIONS)
-            if extender.server_name:
-                options.append(("grpc.ssl_target_name_override", extender.server_name))
-            if self._tls is None:
-                channel = grpc.aio.insecure_channel(extender.address, options=options)
-            else:
-                credentials = channel_credentials(self._tls.authority, self._tls.certificate, self._tls.key)
-                channel = grpc.aio.secure_channel(extender.address, credentials, options=options)
+            tls = None
+            if self._tls is not None:
+                tls = client_context(self._tls.authority, self._tls.certificate, self._tls.key)
+            channel = Channel(extender.address, Dialing(tls=tls, server_name=extender.server_name))
             self._channels[extender.address] = channel
         return channel

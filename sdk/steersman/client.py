@@ -63,7 +63,8 @@ from steersman.meta.v1.requests_pb2 import (
 )
 from steersman.policy.v1.eviction_pb2 import Eviction
 from steersman.retry import Backoff
-from steersman.service.tls import channel_credentials
+from steersman.service.http2.channel import Channel, Dialing
+from steersman.service.tls import client_context
 
 __all__ = ["ADDED", "BOOKMARK", "DELETED", "MODIFIED", "Api", "PodClient", "ResourceClient", "WatchEvent", "connect"]
 
@@ -75,20 +76,8 @@ WATCH_SILENCE_MAX_S = 30.0
 CALL_TIMEOUT_S = 30.0
 WARNING_KEY = "steersman-warning-bin"
 
-CHANNEL_OPTIONS: list[tuple[str, Any]] = [
-    ("grpc.max_receive_message_length", 64 * 1024 * 1024),
-    ("grpc.max_send_message_length", 16 * 1024 * 1024),
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
-    ("grpc.keepalive_permit_without_calls", 1),
-    ("grpc.http2.max_pings_without_data", 0),
-    # A component that was killed is back in about a second: look for it often.
-    ("grpc.initial_reconnect_backoff_ms", 100),
-    # How long an attempt to connect may take at least: a handshake on a busy machine is no failure.
-    ("grpc.min_reconnect_backoff_ms", 1_000),
-    ("grpc.max_reconnect_backoff_ms", 1_000),
-    ("grpc.enable_retries", 0),
-]
+# The longest answer: a page of a list is shorter.
+MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -500,7 +489,7 @@ class Api(ApiAttributes):
 
     def __init__(
         self,
-        channel: grpc.aio.Channel,
+        channel: Channel | grpc.aio.Channel,
         *,
         namespace: str = "default",
         token: str = "",
@@ -608,14 +597,18 @@ def _bearer(token: str) -> Metadata:
     return (("authorization", f"Bearer {token}"),)
 
 
-def open_channel(context: Context) -> grpc.aio.Channel:
+def open_channel(context: Context) -> Channel:
     """A channel to a context's server; connects when it is first used."""
-    options = list(CHANNEL_OPTIONS)
-    if context.server_name:
-        options.append(("grpc.ssl_target_name_override", context.server_name))
-        options.append(("grpc.default_authority", context.server_name))
-    credentials = channel_credentials(context.authority, context.certificate, context.key)
-    return grpc.aio.secure_channel(context.server, credentials, options=options)
+    tls = client_context(context.authority, context.certificate, context.key)
+    dialing = Dialing(
+        tls=tls,
+        server_name=context.server_name,
+        message_bytes=MESSAGE_BYTES_MAX,
+        # A component that was killed is back in about a second: look for it often.
+        pause_s=0.1,
+        pause_max_s=1.0,
+    )
+    return Channel(context.server, dialing)
 
 
 def connect(

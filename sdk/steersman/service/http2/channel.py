@@ -102,8 +102,8 @@ class Channel:
     """The calls to one server. It stands where a `grpc.aio.Channel` does."""
 
     def __init__(self, address: str, dialing: Dialing) -> None:
-        """To "host:port" or "unix:/path". Nothing is connected before the first call. Make it within an event loop."""
-        self.loop = asyncio.get_running_loop()
+        """To "host:port" or "unix:/path". Nothing is connected before the first call, whose event loop it stays in."""
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._address = address
         self._dialing = dialing
         self._path = address.removeprefix("unix:").removeprefix("//") if address.startswith("unix:") else ""
@@ -118,6 +118,13 @@ class Channel:
         self._not_before = 0.0
         self._failure = ""
         self._closed = False
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """The loop it lives in."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop
 
     def block_of(self, path: str) -> bytes:
         """The part of a method's header block that is the same for every call."""
