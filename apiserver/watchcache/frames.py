@@ -1,8 +1,8 @@
 """Bytes of objects and watch messages, made by joining bytes: an object is encoded once, when it is written.
 
-Stored objects carry no resource version, as it is the store's revision of the write. It is added by appending a second
-`metadata` field that holds nothing but the version: by protobuf's rules a message field that occurs twice is merged,
-so every decoder sees one metadata with everything in it.
+Stored objects carry no resource version, as it is the store's revision of the write. It is put at the end of the bytes
+of their `metadata`, which is their first field. (A second metadata field at the end of the object would be merged by
+protobuf's rules, but protobuf.js keeps the last of them only.)
 """
 
 from __future__ import annotations
@@ -31,14 +31,24 @@ def varint(number: int) -> bytes:
 def versioned(stored: bytes, revision: int) -> bytes:
     """An object's bytes with its resource version."""
     text = str(revision).encode()
-    return b"%b%b%b%b%b%b" % (
-        stored,
-        _METADATA_TAG,
-        varint(len(text) + 2),
-        _RESOURCE_VERSION_TAG,
-        varint(len(text)),
-        text,
-    )
+    version = b"%b%b%b" % (_RESOURCE_VERSION_TAG, varint(len(text)), text)
+    if not stored.startswith(_METADATA_TAG):
+        return b"%b%b%b%b" % (_METADATA_TAG, varint(len(version)), version, stored)
+    start, length = _length(stored, 1)
+    end = start + length
+    return b"%b%b%b%b%b" % (_METADATA_TAG, varint(length + len(version)), stored[start:end], version, stored[end:])
+
+
+def _length(data: bytes, at: int) -> tuple[int, int]:
+    """The number in variable-length form that begins at an index: where it ends, and the number."""
+    number = shift = 0
+    while True:
+        byte = data[at]
+        at += 1
+        number |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return at, number
+        shift += 7
 
 
 def event(event_type: int, obj: bytes, revision: int) -> bytes:
