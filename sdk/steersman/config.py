@@ -56,7 +56,7 @@ class Context:
 
     Attributes:
         name: name of the context.
-        server: "host:port" or "unix:/path".
+        server: "host:port" or "unix:/path"; several apiservers with commas between, of which one that answers is used.
         server_name: name that the server's certificate must carry; empty: the host of `server`.
         authority: PEM of the authority that signed the server's certificate, or its path.
         certificate: PEM of the client's certificate, or its path; None without one.

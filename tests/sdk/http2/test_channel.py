@@ -79,6 +79,20 @@ async def test_a_server_that_was_replaced_is_found_again() -> None:
             await server.stop(0)
 
 
+async def test_of_several_servers_one_that_answers_is_used() -> None:
+    ports = [free_port() for _ in range(3)]
+    addresses = ",".join(f"127.0.0.1:{port}" for port in ports)
+    async with Channel(addresses, Dialing()) as channel:
+        call = channel.unary_unary(ONE)
+        with pytest.raises(grpc.aio.AioRpcError) as caught:
+            await call(b"x")
+        assert all(f":{port}: connection refused" in str(caught.value.details()) for port in ports)
+        for turn in (1, 2, 0, 2):
+            server = await serve(ports[turn])
+            assert await call(b"x", wait_for_ready=True, timeout=20) == b"x"
+            await server.stop(0)
+
+
 async def test_calls_of_a_stopping_server_go_on_and_the_next_ones_do_not_disturb_it(served: Served) -> None:
     running = served.Wait(b"last")
     await eventually(lambda: served.echo.running == 1)

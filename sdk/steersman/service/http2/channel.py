@@ -17,7 +17,9 @@ from steersman.service.http2.client import ClientCall, ClientConnection, write_t
 from steersman.service.http2.fields import literal
 from steersman.service.http2.frames import ErrorCode
 
+# How long a connection may take; where there are several servers, one of them.
 CONNECT_S = 10.0
+CONNECT_ONE_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,18 +100,42 @@ class Method:
         return call
 
 
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a server is: a host and a port, or a path."""
+
+    host: str = ""
+    port: str = ""
+    path: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Address:
+        """Of "host:port" or "unix:/path"."""
+        if text.startswith("unix:"):
+            return cls(path=text.removeprefix("unix:").removeprefix("//"))
+        host, _, port = text.rpartition(":")
+        return cls(host=host.removeprefix("[").removesuffix("]"), port=port)
+
+    def __str__(self) -> str:
+        if self.path:
+            return f"unix:{self.path}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
 class Channel:
-    """The calls to one server. It stands where a `grpc.aio.Channel` does."""
+    """The calls to one server, or to whichever of several answers. It stands where a `grpc.aio.Channel` does."""
 
     def __init__(self, address: str, dialing: Dialing) -> None:
-        """To "host:port" or "unix:/path". Nothing is connected before the first call, whose event loop it stays in."""
+        """To "host:port" or "unix:/path", or to several of them with commas between.
+
+        Nothing is connected before the first call, whose event loop it stays in. When a connection is lost the next
+        one goes to the server that answered last, and to the others after it.
+        """
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._address = address
         self._dialing = dialing
-        self._path = address.removeprefix("unix:").removeprefix("//") if address.startswith("unix:") else ""
-        host, _, port = address.rpartition(":")
-        self._host, self._port = host.removeprefix("[").removesuffix("]"), port
-        self._authority = dialing.server_name or ("localhost" if self._path else address)
+        self._addresses = [Address.parse(one.strip()) for one in address.split(",")]
+        first = self._addresses[0]
+        self._authority = dialing.server_name or ("localhost" if first.path else str(first))
         self._connection: ClientConnection | None = None
         self._all: set[ClientConnection] = set()
         self._connecting: asyncio.Task[None] | None = None
@@ -196,42 +222,53 @@ class Channel:
                 call.begin(connection, block, request)
 
     async def _dial(self) -> bool:
+        failures = []
+        for _ in range(len(self._addresses)):
+            try:
+                self._connection = await self._greeted(self._addresses[0])
+            except (OSError, ssl.SSLError, TimeoutError, ValueError) as error:
+                failures.append(f"{self._addresses[0]}: {_reason(error)}")
+                self._addresses.append(self._addresses.pop(0))
+                continue
+            self._backoff.reset()
+            self._not_before = 0.0
+            return True
+        self._failure = f"failed to connect to {'; '.join(failures)}"
+        self._not_before = self.loop.time() + self._backoff.next_s()
+        patient = [item for item in self._waiting if item[3] and not item[0].done()]
+        for call, _, _, is_patient in self._waiting:
+            if not is_patient:
+                call.refuse(grpc.StatusCode.UNAVAILABLE, self._failure)
+        self._waiting = patient
+        return False
+
+    async def _greeted(self, address: Address) -> ClientConnection:
         connection = None
         try:
-            async with asyncio.timeout(CONNECT_S):
-                connection = await self._open()
+            async with asyncio.timeout(CONNECT_S if len(self._addresses) == 1 else CONNECT_ONE_S):
+                connection = await self._open(address)
                 self._all.add(connection)
                 await connection.ready
             if not connection.is_usable:
                 raise ConnectionResetError("the server is going away")
-        except (OSError, ssl.SSLError, TimeoutError, ValueError) as error:
+        except BaseException:
             if connection is not None:
                 connection.transport.abort()
-            self._failure = f"failed to connect to {self._address}: {_reason(error)}"
-            self._not_before = self.loop.time() + self._backoff.next_s()
-            patient = [item for item in self._waiting if item[3] and not item[0].done()]
-            for call, _, _, is_patient in self._waiting:
-                if not is_patient:
-                    call.refuse(grpc.StatusCode.UNAVAILABLE, self._failure)
-            self._waiting = patient
-            return False
-        self._backoff.reset()
-        self._not_before = 0.0
-        self._connection = connection
-        return True
+            raise
+        return connection
 
-    async def _open(self) -> ClientConnection:
+    async def _open(self, address: Address) -> ClientConnection:
         def make() -> ClientConnection:
             return ClientConnection(self.loop, self._dialing.message_bytes, self._lost)
 
         tls = self._dialing.tls
-        if self._path:
-            name = self._authority if tls is not None else None
-            _, connection = await self.loop.create_unix_connection(make, self._path, ssl=tls, server_hostname=name)
+        if address.path:
+            name = (self._dialing.server_name or "localhost") if tls is not None else None
+            _, connection = await self.loop.create_unix_connection(make, address.path, ssl=tls, server_hostname=name)
         else:
-            name = (self._dialing.server_name or self._host) if tls is not None else None
+            name = (self._dialing.server_name or address.host) if tls is not None else None
             _, connection = await self.loop.create_connection(
-                make, self._host, int(self._port), ssl=tls, server_hostname=name
+                make, address.host, int(address.port), ssl=tls, server_hostname=name
             )
         return connection
 
