@@ -78,8 +78,17 @@ Examples:
     type=click.Choice(["debug", "info", "warning", "error"]),
     help="What services log.",
 )
+@click.option(
+    "--store",
+    default="steersman",
+    show_default=True,
+    type=click.Choice(["steersman", "etcd"]),
+    help="What keeps the objects: our store, or a real etcd (Debian's etcd-server).",
+)
 @click.pass_context
-def up(ctx: click.Context, name: str, nodes: int, demo: bool, node_grace_period: float, log_level: str) -> None:
+def up(
+    ctx: click.Context, name: str, nodes: int, demo: bool, node_grace_period: float, log_level: str, store: str
+) -> None:
     """Bring a cluster up on this machine, each node in a network namespace of its own.
 
     The machine's own network is not touched. When a cluster of this name runs, nothing changes.
@@ -94,7 +103,7 @@ def up(ctx: click.Context, name: str, nodes: int, demo: bool, node_grace_period:
     with _explained():
         # What the SDK logs while it waits for the apiserver is no news to a person.
         logs.configure("steer", level="error")
-        requirements.check()
+        requirements.check(etcd=store == "etcd")
         lab = Lab(name, nodes)
         progress = Progress()
         config = _config_path(ctx)
@@ -103,7 +112,7 @@ def up(ctx: click.Context, name: str, nodes: int, demo: bool, node_grace_period:
                 if is_running(lab):
                     click.echo(f"The cluster {name!r} is running already; nothing was changed. See: steer status")
                     return
-                bring_up(lab, Options(config, node_grace_period, log_level), progress, runner)
+                bring_up(lab, Options(config, node_grace_period, log_level, etcd=store == "etcd"), progress, runner)
             took = time.monotonic() - progress.started
             click.echo(f"The cluster {name!r} of {nodes} nodes is up after {took:.1f} s.", err=True)
             if demo:

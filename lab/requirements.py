@@ -46,8 +46,8 @@ class RequirementsMissing(Exception):
         self.missing = missing
 
 
-def check() -> None:
-    """Looks at everything a lab needs.
+def check(*, etcd: bool = False) -> None:
+    """Looks at everything a lab needs; with `etcd`, as its store too.
 
     Raises:
         RequirementsMissing: something is missing; it lists everything.
@@ -56,7 +56,7 @@ def check() -> None:
         raise RequirementsMissing(["root rights: a lab makes network namespaces and runs containers; try with sudo"])
     missing: list[str] = []
     packages: dict[str, list[str]] = {}
-    for program, package in PROGRAMS.items():
+    for program, package in (PROGRAMS | ({"etcd": "etcd-server"} if etcd else {})).items():
         if shutil.which(program) is None:
             packages.setdefault(package, []).append(program)
     for path, package in FILES.items():

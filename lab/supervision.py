@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import xmlrpc.client
 from dataclasses import dataclass
@@ -85,13 +86,12 @@ def _tls(lab: Lab, name: str) -> list[str]:
     ]
 
 
-def control_programs(lab: Lab, *, node_grace_s: float) -> list[Program]:
-    """The services of the control plane."""
+def control_programs(lab: Lab, *, node_grace_s: float, etcd: bool = False) -> list[Program]:
+    """The services of the control plane; with `etcd`, a real etcd is the store."""
     address, ca = lab.control.address, lab.pki / "ca.crt"
     client_url, peer_url = f"https://{address}:{STORE_PORT}", f"https://{address}:{STORE_PEER_PORT}"
     certificate, key = f"{lab.pki / 'store'}.crt", f"{lab.pki / 'store'}.key"
-    store = _python(
-        "store",
+    flags = [
         "--name=store",
         f"--data-dir={lab.control.home / 'store'}",
         f"--listen-client-urls={client_url}",
@@ -105,7 +105,10 @@ def control_programs(lab: Lab, *, node_grace_s: float) -> list[Program]:
         f"--peer-key-file={key}",
         f"--peer-trusted-ca-file={ca}",
         f"--listen-metrics-urls=https://{address}:2381",
-    )
+    ]
+    # The flags are etcd's own; it asks for the cluster's members as well where they are not on the loopback.
+    alone = [f"--initial-advertise-peer-urls={peer_url}", f"--initial-cluster=store={peer_url}", "--log-level=warn"]
+    store = [shutil.which("etcd") or "etcd", *flags, *alone] if etcd else _python("store", *flags)
     apiserver = _python(
         "apiserver",
         f"--bind-address={address}:{APISERVER_PORT}",

@@ -39,11 +39,13 @@ class Options:
         config: the person's configuration file, to which the lab is added.
         node_grace_s: how long a node may be silent before its pods are moved.
         log_level: lowest level that services log.
+        etcd: whether a real etcd is the store.
     """
 
     config: Path
     node_grace_s: float = 40.0
     log_level: str = "info"
+    etcd: bool = False
 
 
 def is_running(lab: Lab) -> bool:
@@ -99,7 +101,9 @@ def _lay_out(lab: Lab, options: Options) -> None:
         text = containerd.configuration(node, lower_oom_score=lower_oom_score)
         (node.home / "containerd.toml").write_text(text)
         _supervise(node, supervision.node_programs(lab, node), options)
-    _supervise(lab.control, supervision.control_programs(lab, node_grace_s=options.node_grace_s), options)
+    _supervise(
+        lab.control, supervision.control_programs(lab, node_grace_s=options.node_grace_s, etcd=options.etcd), options
+    )
 
 
 def _supervise(machine: Machine, programs: list[supervision.Program], options: Options) -> None:

@@ -1,4 +1,7 @@
-"""One cluster for all end-to-end tests of a run; tests that break it beyond repair make their own."""
+"""One cluster for all end-to-end tests of a run; tests that break it beyond repair make their own.
+
+E2E_STORE=etcd runs them on a real etcd.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.e2e.world import EXAMPLE, World, world
+from tests.e2e.world import EXAMPLE, STORE, World, world
 from tests.waiting import eventually_sync
 
 
@@ -14,7 +17,7 @@ from tests.waiting import eventually_sync
 def started() -> Iterator[tuple[World, str]]:
     """A cluster with the example on it, and what `steer up --demo` printed."""
     with world() as made:
-        printed = made.steer("up", "--name", made.name, "--demo")
+        printed = made.steer("up", "--name", made.name, "--demo", "--store", STORE)
         yield made, printed
 
 

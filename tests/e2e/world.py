@@ -16,7 +16,10 @@ from typing import Any
 
 from lab import network
 from lab.layout import ROOT_VARIABLE, Lab, Machine
+from tests.waiting import eventually_sync
 
+# What keeps the cluster's objects: "steersman", or "etcd" for a real one.
+STORE = os.environ.get("E2E_STORE", "steersman")
 REPOSITORY = Path(__file__).resolve().parent.parent.parent
 STEER = Path(sys.executable).with_name("steer")
 EXAMPLE = REPOSITORY / "examples" / "web.yaml"
@@ -113,11 +116,18 @@ class World:
 
     def process_of(self, machine: Machine, service: str) -> int:
         """The process of a service, in the numbers of this machine; 0 when there is none."""
+        program = STORE if service == "store" else service
         for pid in network.processes(machine.namespace):
             words = command_of(pid)
-            if words[1:3] == ["-m", service] or (words and Path(words[0]).name == service):
+            if words[1:3] == ["-m", service] or (words and Path(words[0]).name == program):
                 return pid
         return 0
+
+    def running_process_of(self, machine: Machine, service: str) -> int:
+        """The same, waited for: a signal to process 0 would end this very test."""
+        pid: int = eventually_sync(lambda: self.process_of(machine, service), 30)
+        assert pid > 1
+        return pid
 
 
 def is_ready(pod: Any) -> bool:
