@@ -470,5 +470,6 @@ async def test_each_side_proves_itself(tmp_path: Path) -> None:
                 with pytest.raises(grpc.aio.AioRpcError) as caught:
                     await channel.unary_unary(ONE)(b"x", timeout=10)
                 assert caught.value.code() is grpc.StatusCode.UNAVAILABLE, what
+                assert ("certificate" in str(caught.value.details())) is (what != "plain text"), what
     finally:
         await server.stop(0)

@@ -40,14 +40,18 @@ class Dialing:
     pause_max_s: float = 1.0
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, *, secure: bool) -> str:
     if isinstance(error, TimeoutError):
         return "timed out"
     if isinstance(error, ssl.SSLCertVerificationError):
         return f"its certificate is refused: {error.verify_message}"
+    reason = str(error) or type(error).__name__
     if isinstance(error, OSError) and error.errno and not isinstance(error, ssl.SSLError):
-        return os.strerror(error.errno).lower() if error.errno > 0 else str(error.strerror)
-    return str(error) or type(error).__name__
+        reason = os.strerror(error.errno).lower() if error.errno > 0 else str(error.strerror)
+    if secure and isinstance(error, (ConnectionResetError, BrokenPipeError)):
+        # A server whose TLS refuses a certificate most often just hangs up.
+        reason += ", as one does that does not accept the certificate of a client, or that it has none"
+    return reason
 
 
 class Method:
@@ -227,7 +231,7 @@ class Channel:
             try:
                 self._connection = await self._greeted(self._addresses[0])
             except (OSError, ssl.SSLError, TimeoutError, ValueError) as error:
-                failures.append(f"{self._addresses[0]}: {_reason(error)}")
+                failures.append(f"{self._addresses[0]}: {_reason(error, secure=self._dialing.tls is not None)}")
                 self._addresses.append(self._addresses.pop(0))
                 continue
             self._backoff.reset()
