@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
@@ -52,7 +53,7 @@ class Exchange(Protocol):
 CallT = TypeVar("CallT", bound=Exchange)
 
 
-class Wire(asyncio.Protocol, Generic[CallT]):
+class Wire(asyncio.Protocol, abc.ABC, Generic[CallT]):
     """One end of a connection.
 
     Never raises into the event loop because of what the other side sends: what breaks HTTP/2 ends the stream or the
@@ -99,13 +100,13 @@ class Wire(asyncio.Protocol, Generic[CallT]):
 
     # -- what the two ends do differently ----------------------------------------------------------------------
 
+    @abc.abstractmethod
     def on_block(self, stream: int, block: bytes, *, ended: bool, depends_on_itself: bool) -> None:
         """A whole header block has come."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def on_data(self, stream: int, payload: bytes, size: int, *, ended: bool) -> None:
         """Data have come; they used `size` bytes of the windows."""
-        raise NotImplementedError
 
     def on_streams_max(self, streams: int) -> None:
         """The other side says how many streams it serves at once."""
