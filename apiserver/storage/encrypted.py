@@ -6,14 +6,15 @@ store is authenticated with it, so that a value cannot be moved to another place
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from apiserver import errors
-from apiserver.storage.port import Claim, Guarded, KeyChanged, Nudge, Page, Storage, StorageBatch, StorageEvent, Stored
+from apiserver.storage.port import Claim, Guarded, KeyChanged, Page, Storage, StorageEvent, Stored
+from apiserver.storage.wrapped import WrappedStorage
 
 log = structlog.get_logger(__name__)
 
@@ -81,7 +82,7 @@ class Keyring:
         return value.startswith(b"%b%b:" % (PREFIX, self._first.encode()))
 
 
-class EncryptedStorage:
+class EncryptedStorage(WrappedStorage):
     """A `Storage` on another one; values below some prefixes are sealed there and open here."""
 
     def __init__(self, storage: Storage, rings: Mapping[str, Keyring], random: Random) -> None:
@@ -92,7 +93,7 @@ class EncryptedStorage:
             rings: keys by prefix.
             random: so many random bytes.
         """
-        self._storage = storage
+        super().__init__(storage)
         self._rings = dict(rings)
         self._random = random
 
@@ -183,24 +184,8 @@ class EncryptedStorage:
         except KeyChanged as error:
             raise self._changed(error) from error
 
-    async def compact(self, revision: int) -> None:
-        """See `Storage.compact`."""
-        await self._storage.compact(revision)
-
-    async def revision(self) -> int:
-        """See `Storage.revision`."""
-        return await self._storage.revision()
-
-    async def reports_exactly(self) -> bool:
-        """See `Storage.reports_exactly`."""
-        return await self._storage.reports_exactly()
-
-    async def watch(self, prefix: str, *, revision: int, nudge: Nudge | None = None) -> AsyncIterator[StorageBatch]:
-        """See `Storage.watch`; a value that nothing opens is passed on as it is, and costs the others nothing."""
-        async for batch in self._storage.watch(prefix, revision=revision, nudge=nudge):
-            yield StorageBatch([self._event(event) for event in batch.events], batch.revision)
-
     def _event(self, event: StorageEvent) -> StorageEvent:
+        # A value that nothing opens is passed on as it is, and costs the others nothing.
         def opened(value: bytes | None) -> bytes | None:
             return self._opened_if_possible(Stored(event.key, value, 0)).value if value is not None else None
 

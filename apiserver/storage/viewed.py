@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 
-from apiserver.storage.port import Claim, Guarded, KeyChanged, Nudge, Page, Storage, StorageBatch, StorageEvent, Stored
+from apiserver.storage.port import Claim, Guarded, KeyChanged, Page, Storage, StorageEvent, Stored
+from apiserver.storage.wrapped import WrappedStorage
 
 Form = Callable[[bytes], bytes]
 
 
-class ViewedStorage:
+class ViewedStorage(WrappedStorage):
     """Another storage, with a form of its own for the values."""
 
     def __init__(self, storage: Storage, shown_of: Form, stored_of: Form) -> None:
@@ -20,7 +21,7 @@ class ViewedStorage:
             shown_of: makes what is shown out of what is stored.
             stored_of: and back.
         """
-        self._storage = storage
+        super().__init__(storage)
         self._shown_of = shown_of
         self._stored_of = stored_of
 
@@ -74,23 +75,6 @@ class ViewedStorage:
             return await self._storage.delete(key, revision=revision, releases=releases)
         except KeyChanged as error:
             raise self._changed(key, error) from error
-
-    async def compact(self, revision: int) -> None:
-        """See `Storage.compact`."""
-        await self._storage.compact(revision)
-
-    async def revision(self) -> int:
-        """See `Storage.revision`."""
-        return await self._storage.revision()
-
-    async def reports_exactly(self) -> bool:
-        """See `Storage.reports_exactly`."""
-        return await self._storage.reports_exactly()
-
-    async def watch(self, prefix: str, *, revision: int, nudge: Nudge | None = None) -> AsyncIterator[StorageBatch]:
-        """See `Storage.watch`."""
-        async for batch in self._storage.watch(prefix, revision=revision, nudge=nudge):
-            yield StorageBatch([self._event(event) for event in batch.events], batch.revision)
 
     def _event(self, event: StorageEvent) -> StorageEvent:
         return event._replace(

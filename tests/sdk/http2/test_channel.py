@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,6 +22,7 @@ from steersman.service.server import GrpcServer
 from steersman.service.tls import TLSFiles, client_context
 
 from tests.sdk.http2.conftest import SERVICE, Echo, Served, own_channel
+from tests.store.running import free_port
 from tests.waiting import eventually
 
 ONE = f"/{SERVICE}/One"
@@ -34,12 +34,6 @@ pytestmark = pytest.mark.parametrize("open_channel", [own_channel], ids=["own"],
 @pytest.fixture(autouse=True)
 def _either(open_channel: object) -> None:
     """Every test here takes the parameter."""
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 async def serve(port: int) -> GrpcServer:
