@@ -134,7 +134,7 @@ def write_api_attributes() -> None:
     (SDK / "steersman" / "_api_attributes.py").write_text(
         f"{BANNER}\nfrom __future__ import annotations\n\nfrom typing import TYPE_CHECKING, Any, cast\n\n"
         "from steersman import kinds\n\nif TYPE_CHECKING:\n"
-        "    from steersman.client import PodClient, ResourceClient\n"
+        "    from steersman.pods import PodClient\n    from steersman.resource import ResourceClient\n"
         + "\n".join(imports)
         + "\n\n_BY_SERVICE = {kind.service: kind for kind in kinds.every()}\n\n\n"
         "class ApiAttributes:\n"

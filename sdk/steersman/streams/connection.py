@@ -1,0 +1,162 @@
+"""Connections to a pod's TCP ports, by themselves or behind a local port."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Self
+
+import grpc
+
+from steersman import errors
+
+PIECE = 64 * 1024
+
+
+class Connection:
+    """One connection to a port. Use it as an asynchronous context manager: it is open inside and closed behind."""
+
+    def __init__(self, open_call: Callable[[], Any], start: Any) -> None:
+        """A connection that is not open yet.
+
+        Args:
+            open_call: makes the call of the stream.
+            start: its first request; of its class are the others.
+        """
+        self._open_call = open_call
+        self._start = start
+        self._call: Any = None
+        self._first = b""
+
+    async def __aenter__(self) -> Self:
+        self._call = self._open_call()
+        try:
+            await self._send(self._start)
+            # The first message says that the port has taken the connection; it need not have anything in it.
+            first = await self._read()
+            self._first = b"" if first is grpc.aio.EOF else bytes(first.data)
+        except BaseException:
+            self._call.cancel()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._call.cancel()
+
+    async def write(self, data: bytes) -> None:
+        """Sends bytes; waits while the other side does not take them.
+
+        Raises:
+            BrokenPipeError: the connection has ended.
+            ApiError: it was lost.
+        """
+        for begin in range(0, len(data), PIECE):
+            await self._send(type(self._start)(data=data[begin : begin + PIECE]))
+
+    async def write_eof(self) -> None:
+        """Says that nothing more is sent; what comes can still be read."""
+        await self._send(type(self._start)(eof=True))
+
+    async def read(self) -> bytes:
+        """The bytes that have come, waiting for some; empty when the other side has closed.
+
+        Raises:
+            ApiError: the connection was lost.
+        """
+        if self._first:
+            data, self._first = self._first, b""
+            return data
+        while (answer := await self._read()) is not grpc.aio.EOF:
+            if answer.data:
+                return bytes(answer.data)
+        return b""
+
+    async def _read(self) -> Any:
+        try:
+            return await self._call.read()
+        except grpc.aio.AioRpcError as error:
+            raise errors.from_rpc(error) from error
+
+    async def _send(self, request: Any) -> None:
+        try:
+            await self._call.write(request)
+        except grpc.aio.AioRpcError as error:
+            raise errors.from_rpc(error) from error
+        except asyncio.InvalidStateError:
+            raise BrokenPipeError("the connection has ended") from None
+
+
+class Forward:
+    """A local port whose connections go on to a pod's. Use it as an asynchronous context manager; it gives the port."""
+
+    def __init__(
+        self,
+        dial: Callable[[], Connection],
+        *,
+        address: str,
+        port: int,
+        on_error: Callable[[errors.ApiError], None] | None = None,
+    ) -> None:
+        """A port that nobody listens at yet.
+
+        Args:
+            dial: makes a connection to the pod.
+            address: where to listen.
+            port: the port; 0 for any that is free.
+            on_error: told of connections that could not be made or were lost.
+        """
+        self._dial = dial
+        self._address = address
+        self._port = port
+        self._on_error = on_error
+        self._server: asyncio.Server | None = None
+        self._relays: set[asyncio.Task[None]] = set()
+
+    async def __aenter__(self) -> int:
+        """Listens; returns the port.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        self._server = await asyncio.start_server(self._serve, self._address, self._port)
+        port: int = self._server.sockets[0].getsockname()[1]
+        return port
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._relays:
+            task.cancel()
+        await asyncio.gather(*self._relays, return_exceptions=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._relays.add(task)
+        try:
+            async with self._dial() as connection:
+                sending = asyncio.create_task(_send_all(reader, connection))
+                try:
+                    while data := await connection.read():
+                        writer.write(data)
+                        await writer.drain()
+                finally:
+                    sending.cancel()
+                    await asyncio.gather(sending, return_exceptions=True)
+        except errors.ApiError as error:
+            if self._on_error is not None:
+                self._on_error(error)
+        except (ConnectionError, asyncio.CancelledError):
+            # The local side has gone, or the port is closed: so may the other side be.
+            pass
+        finally:
+            self._relays.discard(task)
+            writer.close()
+
+
+async def _send_all(reader: asyncio.StreamReader, connection: Connection) -> None:
+    with suppress(ConnectionError, errors.ApiError):
+        while data := await reader.read(PIECE):
+            await connection.write(data)
+        await connection.write_eof()
