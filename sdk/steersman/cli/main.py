@@ -16,16 +16,22 @@ import click
 
 # Name, module, and what it is for; the module is imported when the command is called.
 COMMANDS: dict[str, tuple[str, str]] = {
+    "annotate": ("annotate", "Add, change and remove annotations of objects"),
     "api-resources": ("api_resources", "Show the kinds of objects that there are"),
     "apply": ("apply", "Make objects as manifests say"),
     "attach": ("attach", "Connect to the program of a container"),
+    "cordon": ("cordon", "Close nodes for new pods"),
     "delete": ("delete", "Delete objects"),
     "describe": ("describe", "Show everything about objects, with their events"),
+    "drain": ("drain", "Move the pods of nodes away"),
     "exec": ("exec", "Run a command in a container"),
     "get": ("get", "Show objects"),
+    "label": ("label", "Add, change and remove labels of objects"),
     "logs": ("logs", "Show what a container wrote"),
     "port-forward": ("port_forward", "Connect a local port to a pod's"),
     "scale": ("scale", "Set the number of replicas"),
+    "taint": ("taint", "Add, change and remove taints of nodes"),
+    "uncordon": ("uncordon", "Open nodes for new pods again"),
     "version": ("version", "Show the version"),
 }
 # What rooms other than the SDK add, as entry points of this group.
