@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 from steersman import config, kinds
-from steersman.cli.main import cli
+from steersman.cli.group import cli
 from steersman.config import Context
 
 from tests.apiserver.conftest import Served

@@ -9,10 +9,12 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    import click
+
     from steersman import errors
 
 FAILED, USAGE, UNREACHABLE, NOT_FOUND, INTERRUPTED = 1, 2, 3, 4, 130
@@ -28,7 +30,9 @@ class CommandError(Exception):
 
 def say(message: str) -> None:
     """Writes an error to standard error."""
-    print(f"error: {message}", file=sys.stderr)
+    # Where nobody can read it, it need not be said; without standard error Python has None there.
+    with suppress(OSError):
+        print(f"error: {message}", file=sys.stderr)
 
 
 def explain(error: errors.ApiError) -> tuple[str, int]:
@@ -57,43 +61,95 @@ def _reason(details: str) -> str:
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Ends the process with a clear line and its exit code when an expected error comes out of the block."""
+    """Ends the process with a clear line and its exit code when anything goes wrong in the block."""
+    try:
+        yield
+    except (SystemExit, GeneratorExit):
+        raise
+    except BrokenPipeError:
+        # The reader of a pipe has seen enough.
+        _give_up_output()
+        raise SystemExit(0) from None
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+    except BaseException as error:
+        if "STEER_TRACEBACK" in os.environ:
+            raise
+        lines, code = account(error)
+        for line in lines:
+            say(line)
+        raise SystemExit(code) from None
+
+
+def account(error: BaseException) -> tuple[list[str], int]:
+    """What to say of whatever went wrong, and the exit code."""
+    # Only now, when something has gone wrong: a command that succeeds needs none of these.
     import click
 
     from steersman.config import ConfigError
     from steersman.errors import ApiError
     from steersman.kinds import UnknownKindError
     from steersman.manifests.files import ManifestError
+    from steersman.selectors import SelectorError
     from steersman.service.tls import TLSFileError
 
-    try:
-        yield
-    except ApiError as error:
+    if isinstance(error, ApiError):
         message, code = explain(error)
-        say(message)
-        raise SystemExit(code) from None
-    except ManifestError as error:
-        for place, what in error.problems:
-            say(f"{place}: {what}" if place else what)
-        raise SystemExit(FAILED) from None
-    except CommandError as error:
-        say(str(error))
-        raise SystemExit(error.code) from None
-    except (ConfigError, TLSFileError) as error:
-        say(str(error))
-        raise SystemExit(UNREACHABLE) from None
-    except UnknownKindError as error:
-        say(f"{error}; kinds are: {_kinds()}")
-        raise SystemExit(USAGE) from None
-    except BrokenPipeError:
-        # The reader of a pipe has seen enough.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        raise SystemExit(0) from None
-    except (KeyboardInterrupt, click.Abort):
-        raise SystemExit(INTERRUPTED) from None
+        return [message], code
+    if isinstance(error, ManifestError):
+        return [f"{place}: {what}" if place else what for place, what in error.problems], FAILED
+    if isinstance(error, CommandError):
+        return [str(error)], error.code
+    if isinstance(error, (ConfigError, TLSFileError)):
+        return [str(error)], UNREACHABLE
+    if isinstance(error, UnknownKindError):
+        return [unknown_kind(error.name)], USAGE
+    if isinstance(error, SelectorError):
+        return [str(error)], USAGE
+    if isinstance(error, click.Abort):
+        return [], INTERRUPTED
+    if isinstance(error, click.ClickException):
+        return [_wrong_words(error)], USAGE
+    if isinstance(error, TimeoutError):
+        return [str(error) or "no answer came in time"], UNREACHABLE
+    if isinstance(error, OSError):
+        import errno
+
+        if error.errno in (errno.ENOSPC, errno.EIO) and not error.filename:
+            _give_up_output()
+            return [f"cannot write: {error.strerror}"], FAILED
+        where = f"{error.filename}: " if error.filename else ""
+        return [f"{where}{error.strerror or error}"], FAILED
+    if isinstance(error, BaseExceptionGroup):
+        return account(error.exceptions[0])
+    if isinstance(error, (MemoryError, RecursionError)):
+        return [f"this is too much for steer: {type(error).__name__}"], FAILED
+    return [f"steer itself is wrong here: {type(error).__name__}: {error} (STEER_TRACEBACK=1 shows where)"], FAILED
 
 
-def _kinds() -> str:
+def unknown_kind(name: str) -> str:
+    """What to say of a kind that there is not."""
     from steersman import kinds
+    from steersman.cli.nearest import meant
 
-    return ", ".join(kind.plural for kind in kinds.every())
+    known = [word for kind in kinds.every() for word in (kind.plural, kind.singular, kind.qualified_plural)]
+    return f"unknown kind {name!r}{meant(name, known) or '; steer api-resources shows all'}"
+
+
+def _wrong_words(error: click.ClickException) -> str:
+    """What is wrong with the words, in one line, and where to read on."""
+    import click
+
+    message = error.format_message().rstrip(".")
+    message = message[:1].lower() + message[1:]
+    context = getattr(error, "ctx", None)
+    if isinstance(error, click.UsageError) and context is not None and context.parent is not None:
+        return f"{message} (see {context.command_path} --help)"
+    return message
+
+
+def _give_up_output() -> None:
+    """Nothing more can be written; what is still to be is thrown away, quietly."""
+    # Standard output may be no file, and then there is nothing to be done about it.
+    with suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

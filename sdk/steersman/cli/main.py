@@ -1,18 +1,15 @@
-"""`steer`: the table of commands."""
+"""`steer`: the table of commands, and the way in."""
 
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Sequence
+from typing import Any
 
 # Before anything imports gRPC: its own complaints on standard error are not for people who type commands.
 os.environ.setdefault("GRPC_VERBOSITY", "NONE")
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
-
-import importlib
-from collections.abc import Sequence
-from typing import Any
-
-import click
 
 # Name, module, and what it is for; the module is imported when the command is called.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -43,59 +40,24 @@ OTHERS: dict[str, str] = {
     "up": "Bring a cluster up on this machine",
 }
 
-EXAMPLES = """\b
-Examples:
-  steer up                          a cluster of three nodes on this machine
-  steer apply -f web.yaml           make it so
-  steer get pods -o wide            and look
-  steer get deployments -w          and go on looking
-  steer describe pod web-6n-x2x     why is it like that?
-  steer logs web-6n-x2x -f          what does it say?
-"""
-
-
-class LazyGroup(click.Group):
-    """A group that imports a command when it is called."""
-
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        """All commands, in order."""
-        return sorted([*COMMANDS, *OTHERS])
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """The command of a name."""
-        if cmd_name in COMMANDS:
-            module = importlib.import_module(f"steersman.cli.commands.{COMMANDS[cmd_name][0]}")
-            command: click.Command = module.command
-            return command
-        from importlib.metadata import entry_points
-
-        for found in entry_points(group=GROUP, name=cmd_name):
-            loaded: click.Command = found.load()
-            return loaded
-        return None
-
-    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """The list of commands, without importing them."""
-        rows = [(name, text) for name, (_, text) in COMMANDS.items()] + list(OTHERS.items())
-        with formatter.section("Commands"):
-            formatter.write_dl(sorted(rows))
-
-
-@click.group(cls=LazyGroup, epilog=EXAMPLES, context_settings={"help_option_names": ["-h", "--help"]})
-@click.option("--config", metavar="FILE", help="Client configuration (default: $STEERCONFIG or ~/.steer/config).")
-@click.option("--context", metavar="NAME", help="Cluster of the configuration (default: its current one).")
-@click.pass_context
-def cli(ctx: click.Context, config: str | None, context: str | None) -> None:
-    """Talk to a Steersman cluster."""
-    ctx.obj = {"config": config, "context": context}
-
 
 def main(arguments: Sequence[str] | None = None) -> Any:
     """Runs the command line; ends the process with its exit code."""
     from steersman.cli.failures import told
 
-    with told():
-        return cli.main(arguments, prog_name="steer", standalone_mode=True)
+    try:
+        with told():
+            from steersman.cli.group import cli
+
+            # Errors in the words come out as exceptions, and are told as all others are.
+            result = cli.main(arguments, prog_name="steer", standalone_mode=False)
+            if isinstance(result, int) and result:
+                raise SystemExit(result)
+            return result
+    finally:
+        if arguments is None:
+            # Whoever presses Ctrl-C while the process is on its way out wants no account of it.
+            signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 if __name__ == "__main__":
