@@ -17,6 +17,8 @@ import sys
 from importlib import metadata
 from pathlib import Path
 
+import sync_face
+
 ROOT = Path(__file__).resolve().parent.parent
 PROTO = ROOT / "proto"
 SDK = ROOT / "sdk"
@@ -29,7 +31,9 @@ def fingerprint(sources: list[Path]) -> str:
     digest = hashlib.sha256()
     for package in ("grpcio-tools", "protobuf"):
         digest.update(f"{package} {metadata.version(package)}\n".encode())
-    digest.update(Path(__file__).read_bytes())
+    faced = [SDK / f"{module.replace('.', '/')}.py" for module in sync_face.CLASSES]
+    for source in [Path(__file__), Path(sync_face.__file__), *faced]:
+        digest.update(source.read_bytes())
     for source in sources:
         digest.update(str(source.relative_to(PROTO)).encode() + b"\0" + source.read_bytes())
     return digest.hexdigest()
@@ -115,8 +119,8 @@ def write_kinds_index(folders: list[Path]) -> None:
     )
 
 
-def write_api_attributes() -> None:
-    """Writes the typed attributes of the client, one per kind: `api.pods`, `api.deployments`."""
+def write_clients() -> None:
+    """Writes the typed attributes of the client, one per kind (`api.pods`, `api.deployments`), and its sync face."""
     rows = importlib.import_module("steersman._kinds_index").ROWS
     seen: set[str] = set()
     imports, bodies = [], []
@@ -131,18 +135,23 @@ def write_api_attributes() -> None:
             f'        """Client of {service}."""\n'
             f'        return cast("{client}", self.resource(_BY_SERVICE["{service}"]))\n'
         )
-    (SDK / "steersman" / "_api_attributes.py").write_text(
-        f"{BANNER}\nfrom __future__ import annotations\n\nfrom typing import TYPE_CHECKING, Any, cast\n\n"
-        "from steersman import kinds\n\nif TYPE_CHECKING:\n"
-        "    from steersman.pods import PodClient\n    from steersman.resource import ResourceClient\n"
-        + "\n".join(imports)
-        + "\n\n_BY_SERVICE = {kind.service: kind for kind in kinds.every()}\n\n\n"
+    messages = "\n".join(imports)
+    attributes = (
+        "\n\n_BY_SERVICE = {kind.service: kind for kind in kinds.every()}\n\n\n"
         "class ApiAttributes:\n"
         '    """The client of each kind, by its plural."""\n\n'
         "    def resource(self, kind: Any) -> Any:\n"
         '        """The client of a kind."""\n'
         "        raise TypeError\n\n" + "\n".join(bodies)
     )
+    (SDK / "steersman" / "_api_attributes.py").write_text(
+        f"{BANNER}\nfrom __future__ import annotations\n\nfrom typing import TYPE_CHECKING, Any, cast\n\n"
+        "from steersman import kinds\n\nif TYPE_CHECKING:\n"
+        "    from steersman.pods import PodClient\n    from steersman.resource import ResourceClient\n"
+        + messages
+        + attributes
+    )
+    (SDK / "steersman" / "_sync_clients.py").write_text(sync_face.text(SDK, BANNER, messages + attributes))
 
 
 def main() -> None:
@@ -163,7 +172,7 @@ def main() -> None:
     sys.path.insert(0, str(SDK))
     write_packages(folders)
     write_kinds_index(folders)
-    write_api_attributes()
+    write_clients()
     STAMP.parent.mkdir(exist_ok=True)
     STAMP.write_text(stamp)
     print(f"generated {len(sources)} protobuf files into sdk/")
