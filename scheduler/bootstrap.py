@@ -16,7 +16,7 @@ import structlog
 import yaml
 from prometheus_client import CollectorRegistry
 from steersman.client import connect
-from steersman.clock import RealClock
+from steersman.clock import Clock, RealClock
 from steersman.config import ConfigError
 from steersman.recorder import Recorder
 from steersman.service.flags import refuse_plain_text
@@ -124,8 +124,8 @@ def read_profiles(path: Path, reasons: Reasons) -> tuple[Profile, ...]:
     return found
 
 
-async def serve(settings: Settings, stop: asyncio.Event) -> None:
-    """Runs until `stop` is set; bindings under way are completed first.
+async def serve(settings: Settings, stop: asyncio.Event, *, clock: Clock | None = None) -> None:
+    """Runs until `stop` is set; bindings under way are completed first. The clock is the machine's by default.
 
     Raises:
         StartError: something that is needed is missing.
@@ -137,7 +137,8 @@ async def serve(settings: Settings, stop: asyncio.Event) -> None:
         api = connect(settings.config)
     except ConfigError as error:
         raise StartError(str(error)) from error
-    clock, registry, reasons, bell = RealClock(), CollectorRegistry(), Reasons(), Bell()
+    clock = clock or RealClock()
+    registry, reasons, bell = CollectorRegistry(), Reasons(), Bell()
     metrics = Metrics(registry)
     profiles: Sequence[str | Profile] = settings.names
     if settings.profiles is not None:
