@@ -18,6 +18,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "apply": ("apply", "Make objects as manifests say"),
     "attach": ("attach", "Connect to the program of a container"),
     "cordon": ("cordon", "Close nodes for new pods"),
+    "create": ("create", "Create objects, of manifests or of a few words"),
     "delete": ("delete", "Delete objects"),
     "describe": ("describe", "Show everything about objects, with their events"),
     "drain": ("drain", "Move the pods of nodes away"),

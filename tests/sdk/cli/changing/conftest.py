@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -82,7 +83,10 @@ class Steer:
 @pytest.fixture(autouse=True)
 def quiet() -> Iterator[None]:
     """What the apiserver logs is not to stand among what `steer` prints."""
-    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.__stderr__))
+    structlog.configure(
+        logger_factory=structlog.PrintLoggerFactory(sys.__stderr__),
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+    )
     yield
     structlog.reset_defaults()
 
