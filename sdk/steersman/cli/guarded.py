@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
+from steersman.cli.patching import merged
 from steersman.cli.targets import Target
 from steersman.client import Api
 from steersman.meta.v1.requests_pb2 import MERGE_PATCH
@@ -44,7 +45,7 @@ async def changed(
         if not patch:
             return obj, False
         if dry_run == "client":
-            return merged(obj, patch), True
+            return seen_from_here(obj, patch), True
         patch = {**patch, "metadata": {**patch.get("metadata", {}), "resourceVersion": version or _version(obj)}}
         try:
             written = await client.patch(
@@ -67,20 +68,8 @@ def _version(obj: Any) -> str:
     return str(obj.metadata.resource_version)
 
 
-def merged(obj: Any, patch: dict[str, Any]) -> Any:
-    """What a merge patch makes of an object. Pure."""
+def seen_from_here(obj: Any, patch: dict[str, Any]) -> Any:
+    """What a merge patch makes of an object, without the server's rules. Pure."""
     from steersman.manifests import codec
 
-    return codec.decode(type(obj), _merge(codec.encode(obj), patch))
-
-
-def _merge(before: Any, patch: Any) -> Any:
-    if not isinstance(patch, dict):
-        return patch
-    after = dict(before) if isinstance(before, dict) else {}
-    for name, value in patch.items():
-        if value is None:
-            after.pop(name, None)
-        else:
-            after[name] = _merge(after.get(name), value)
-    return after
+    return codec.decode(type(obj), merged(codec.encode(obj), patch))
