@@ -58,11 +58,15 @@ def main() -> None:
         help="PEM authority that signs certificates of nodes and clients on request; without it nothing is signed",
     )
     trust.add_argument("--cluster-signing-key-file", type=Path, metavar="FILE", help="PEM key of that authority")
+    parser.add_argument_group("leader election").add_argument(
+        "--leader-elect", action="store_true", help="work only while no other such process does, and take over from it"
+    )
     arguments = parser.parse_args()
     logs.configure("controllers", level=arguments.log_level, fmt=arguments.log_format)
 
     from steersman import config
     from steersman.client import connect
+    from steersman.election import Terms
 
     from controllers.bootstrap import Settings, serve
     from controllers.certificates.controller import Signer
@@ -95,6 +99,7 @@ def main() -> None:
         event_ttl_s=arguments.event_ttl,
         root_ca=root_ca,
         signer=signer,
+        election=Terms() if arguments.leader_elect else None,
     )
 
     async def start(stop: asyncio.Event) -> None:

@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from steersman.client import connect_to
+from steersman.runtime import Runtime
 from steersman.testing.place import Place
 
-from controllers.bootstrap import Controllers, Settings
+from controllers.bootstrap import NAME, Settings, control
 from controllers.node.controller import Settings as NodeSettings
 
 
@@ -17,9 +18,7 @@ async def run(place: Place) -> AsyncIterator[None]:
     """Runs all of them while the block runs."""
     settings = Settings(node=NodeSettings(cluster_cidr="10.244.0.0/16"), root_ca=place.authority.pem().decode())
     async with connect_to(place.context("system:kube-controller-manager")) as api:
-        controllers = Controllers(api, settings, clock=place.clock)
-        try:
-            await controllers.start()
+        runtime = Runtime(api, NAME, clock=place.clock)
+        control(runtime, settings)
+        async with runtime:
             yield
-        finally:
-            await controllers.stop()

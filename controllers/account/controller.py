@@ -6,12 +6,10 @@ from typing import Any
 
 import structlog
 from steersman import errors
-from steersman.client import Api
-from steersman.clock import Clock
 from steersman.core.v1.namespace_pb2 import Namespace
 from steersman.core.v1.service_account_pb2 import ServiceAccount
-from steersman.informer import Informer, Key, key_of
-from steersman.reconcile import Controller, Metrics
+from steersman.informer import Key
+from steersman.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
@@ -22,26 +20,16 @@ NAME = "default"
 class ServiceAccountController:
     """One key per namespace."""
 
-    def __init__(
-        self,
-        api: Api,
-        namespaces: Informer[Namespace],
-        accounts: Informer[ServiceAccount],
-        clock: Clock,
-        metrics: Metrics,
-    ) -> None:
-        self._api = api
-        self._namespaces = namespaces
-        self._accounts = accounts
-        self.controller: Controller[Key] = Controller(
-            "serviceaccount", self.reconcile, workers=2, clock=clock, metrics=metrics
+    def __init__(self, runtime: Runtime) -> None:
+        self._api = runtime.api
+        self._namespaces = runtime.informer(Namespace)
+        self._accounts = runtime.informer(ServiceAccount)
+        runtime.reconciler(Namespace, watches={ServiceAccount: self._missed}, name="serviceaccount", workers=2)(
+            self.reconcile
         )
-        namespaces.on_change(lambda old, new: self.controller.enqueue(key_of(new if new is not None else old)))
-        accounts.on_change(self._account_changed)
 
-    def _account_changed(self, old: Any, new: Any) -> None:
-        if new is None and old.metadata.name == NAME:
-            self.controller.enqueue(Key("", old.metadata.namespace))
+    def _missed(self, old: Any, new: Any) -> list[Key]:
+        return [Key("", old.metadata.namespace)] if new is None and old.metadata.name == NAME else []
 
     async def reconcile(self, key: Key) -> None:
         """Makes the account of a namespace that stays."""

@@ -7,11 +7,10 @@ from typing import Any
 
 import structlog
 from steersman import errors
-from steersman.client import Api
-from steersman.clock import Clock
 from steersman.core.v1.secret_pb2 import Secret
-from steersman.informer import Informer, Key, key_of
-from steersman.reconcile import Controller, Metrics, Result
+from steersman.informer import Key
+from steersman.reconcile import Result
+from steersman.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
@@ -28,21 +27,18 @@ def expiry(secret: Any) -> datetime | None:
     return moment if moment.tzinfo is not None else None
 
 
+def _is_token(_old: Any, new: Any) -> bool:
+    return new is not None and new.type == TYPE and new.metadata.namespace == NAMESPACE
+
+
 class TokenCleaner:
     """One key per Secret."""
 
-    def __init__(self, api: Api, secrets: Informer[Secret], clock: Clock, metrics: Metrics) -> None:
-        self._api = api
-        self._secrets = secrets
-        self._clock = clock
-        self.controller: Controller[Key] = Controller(
-            "tokencleaner", self.reconcile, workers=1, clock=clock, metrics=metrics
-        )
-        secrets.on_change(self._changed)
-
-    def _changed(self, old: Any, new: Any) -> None:
-        if new is not None and new.type == TYPE and new.metadata.namespace == NAMESPACE:
-            self.controller.enqueue(key_of(new))
+    def __init__(self, runtime: Runtime) -> None:
+        self._api = runtime.api
+        self._secrets = runtime.informer(Secret)
+        self._clock = runtime.clock
+        runtime.reconciler(Secret, when=_is_token, name="tokencleaner", workers=1)(self.reconcile)
 
     async def reconcile(self, key: Key) -> Result | None:
         """Deletes a token that has expired; otherwise looks again when it does."""

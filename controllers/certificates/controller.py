@@ -15,13 +15,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from steersman import errors, reviews
 from steersman.authorization.v1.subject_access_review_pb2 import SubjectAccessReview
 from steersman.certificates.v1.certificate_signing_request_pb2 import CertificateSigningRequest
-from steersman.client import Api
 from steersman.clock import Clock, from_timestamp, to_timestamp
 from steersman.core.v1.node_pb2 import Node
 from steersman.core.v1.service_pb2 import Service
 from steersman.discovery.v1.endpoint_slice_pb2 import EndpointSlice
-from steersman.informer import Informer, Key, key_of
-from steersman.reconcile import Controller, Metrics, Result
+from steersman.informer import Key
+from steersman.reconcile import Result
+from steersman.runtime import Runtime
 
 from controllers.certificates import plan
 
@@ -85,28 +85,15 @@ class Signer:
 class CertificateController:
     """One key per request."""
 
-    def __init__(
-        self,
-        api: Api,
-        requests: Informer[CertificateSigningRequest],
-        nodes: Informer[Node],
-        services: Informer[Service],
-        slices: Informer[EndpointSlice],
-        signer: Signer,
-        clock: Clock,
-        metrics: Metrics,
-    ) -> None:
-        self._api = api
-        self._requests = requests
-        self._nodes = nodes
-        self._services = services
-        self._slices = slices
+    def __init__(self, runtime: Runtime, signer: Signer) -> None:
+        self._api = runtime.api
+        self._requests = runtime.informer(CertificateSigningRequest)
+        self._nodes = runtime.informer(Node)
+        self._services = runtime.informer(Service)
+        self._slices = runtime.informer(EndpointSlice)
         self._signer = signer
-        self._clock = clock
-        self.controller: Controller[Key] = Controller(
-            "certificates", self.reconcile, workers=2, clock=clock, metrics=metrics
-        )
-        requests.on_change(lambda old, new: self.controller.enqueue(key_of(new)) if new is not None else None)
+        self._clock = runtime.clock
+        runtime.reconciler(CertificateSigningRequest, name="certificates", workers=2)(self.reconcile)
 
     async def reconcile(self, key: Key) -> Result | None:
         """Takes a request one step on."""

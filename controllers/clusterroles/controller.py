@@ -9,11 +9,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from steersman import errors
-from steersman.client import Api
-from steersman.clock import Clock
-from steersman.informer import Informer, Key, key_of
+from steersman.informer import Key, key_of
 from steersman.rbac.v1.cluster_role_pb2 import ClusterRole
-from steersman.reconcile import Controller, Metrics
+from steersman.runtime import Runtime
 from steersman.selectors import SelectorError, of_message
 
 MANAGER = "clusterrole-aggregation-controller"
@@ -39,20 +37,16 @@ def summed(role: Any, others: Iterable[Any]) -> list[Any]:
 class ClusterRoleController:
     """One key per role."""
 
-    def __init__(self, api: Api, roles: Informer[ClusterRole], clock: Clock, metrics: Metrics) -> None:
-        self._api = api
-        self._roles = roles
-        self.controller: Controller[Key] = Controller(
-            "clusterroles", self.reconcile, workers=1, clock=clock, metrics=metrics
+    def __init__(self, runtime: Runtime) -> None:
+        self._api = runtime.api
+        self._roles = runtime.informer(ClusterRole)
+        runtime.reconciler(ClusterRole, watches={ClusterRole: self._sums}, name="clusterroles", workers=1)(
+            self.reconcile
         )
-        roles.on_change(self._changed)
 
-    def _changed(self, old: Any, new: Any) -> None:
-        changed = new if new is not None else old
-        self.controller.enqueue(key_of(changed))
-        for role in self._roles.list():
-            if role.HasField("aggregation_rule"):
-                self.controller.enqueue(key_of(role))
+    def _sums(self, _old: Any, _new: Any) -> list[Key]:
+        """The roles that are sums of others: any change of any may concern them."""
+        return [key_of(role) for role in self._roles.list() if role.HasField("aggregation_rule")]
 
     async def reconcile(self, key: Key) -> None:
         """Writes what a role comes to, when that differs from what it shows."""

@@ -5,11 +5,9 @@ from __future__ import annotations
 from steersman import errors
 from steersman.apps.v1.deployment_pb2 import Deployment
 from steersman.apps.v1.replica_set_pb2 import ReplicaSet
-from steersman.client import Api
-from steersman.clock import Clock
-from steersman.informer import Informer, Key, key_of
-from steersman.reconcile import Controller, Metrics, Result
-from steersman.recorder import Recorder
+from steersman.informer import Key, key_of
+from steersman.reconcile import Result
+from steersman.runtime import Runtime
 from steersman.selectors import of_message
 
 from controllers.deployment import plan as planning
@@ -24,39 +22,20 @@ BY_OWNER, ORPHANS = "controller-uid", "orphans"
 class DeploymentController:
     """Keeps the ReplicaSets of Deployments."""
 
-    def __init__(
-        self,
-        api: Api,
-        deployments: Informer[Deployment],
-        replica_sets: Informer[ReplicaSet],
-        recorder: Recorder,
-        clock: Clock,
-        metrics: Metrics,
-    ) -> None:
-        self._api = api
-        self._deployments = deployments
-        self._replica_sets = replica_sets
-        self._recorder = recorder
-        self._clock = clock
-        self.controller: Controller[Key] = Controller(
-            "deployment", self.reconcile, workers=4, clock=clock, metrics=metrics
-        )
-        replica_sets.add_index(BY_OWNER, lambda rs: [o.uid] if (o := controller_of(rs)) is not None else [])
-        replica_sets.add_index(ORPHANS, lambda rs: [rs.metadata.namespace] if controller_of(rs) is None else [])
-        deployments.on_change(lambda old, new: self.controller.enqueue(key_of(new if new is not None else old)))
-        replica_sets.on_change(self._replica_set_changed)
+    def __init__(self, runtime: Runtime) -> None:
+        self._api = runtime.api
+        self._recorder = runtime.recorder
+        self._clock = runtime.clock
+        self._deployments = runtime.informer(Deployment)
+        self._replica_sets = runtime.informer(ReplicaSet)
+        self._replica_sets.add_index(BY_OWNER, lambda rs: [o.uid] if (o := controller_of(rs)) is not None else [])
+        self._replica_sets.add_index(ORPHANS, lambda rs: [rs.metadata.namespace] if controller_of(rs) is None else [])
+        runtime.reconciler(Deployment, owns=[ReplicaSet], watches={ReplicaSet: self._may_adopt})(self.reconcile)
 
-    def _replica_set_changed(self, old: ReplicaSet | None, new: ReplicaSet | None) -> None:
-        for replica_set in (old, new):
-            if replica_set is None:
-                continue
-            owner = controller_of(replica_set)
-            if owner is not None and owner.kind == "Deployment":
-                self.controller.enqueue(Key(replica_set.metadata.namespace, owner.name))
-            elif owner is None and new is not None:
-                for deployment in self._deployments.list():
-                    if deployment.metadata.namespace == replica_set.metadata.namespace:
-                        self.controller.enqueue(key_of(deployment))
+    def _may_adopt(self, _old: ReplicaSet | None, new: ReplicaSet | None) -> list[Key]:
+        if new is None or controller_of(new) is not None:
+            return []
+        return [key_of(one) for one in self._deployments.list() if one.metadata.namespace == new.metadata.namespace]
 
     async def reconcile(self, key: Key) -> Result | None:
         """Brings one Deployment's ReplicaSets a step on, and its status to what is."""

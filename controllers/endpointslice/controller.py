@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import structlog
 from steersman import errors
-from steersman.client import Api
-from steersman.clock import Clock
 from steersman.core.v1.node_pb2 import Node
 from steersman.core.v1.pod_pb2 import Pod
 from steersman.core.v1.service_pb2 import Service
 from steersman.discovery.v1.endpoint_slice_pb2 import EndpointSlice
-from steersman.informer import Informer, Key, key_of
-from steersman.reconcile import Controller, Metrics, Result
+from steersman.informer import Key, key_of
+from steersman.reconcile import Result
+from steersman.runtime import Runtime
 from steersman.selectors import of_map
 
 from controllers.endpointslice import plan as planning
@@ -26,33 +27,22 @@ BY_NAMESPACE, BY_SERVICE = "namespace", "service"
 class EndpointSliceController:
     """Keeps the EndpointSlices of Services that have a selector."""
 
-    def __init__(
-        self,
-        api: Api,
-        services: Informer[Service],
-        pods: Informer[Pod],
-        slices: Informer[EndpointSlice],
-        nodes: Informer[Node],
-        clock: Clock,
-        metrics: Metrics,
-    ) -> None:
-        self._api = api
-        self._services = services
-        self._pods = pods
-        self._slices = slices
-        self._nodes = nodes
+    def __init__(self, runtime: Runtime) -> None:
+        self._api = runtime.api
+        self._services = runtime.informer(Service)
+        self._pods = runtime.informer(Pod)
+        self._slices = runtime.informer(EndpointSlice)
+        self._nodes = runtime.informer(Node)
         self._written: dict[Key, str] = {}
-        self.controller: Controller[Key] = Controller(
-            "endpointslice", self.reconcile, workers=4, clock=clock, metrics=metrics
+        self._services.add_index(BY_NAMESPACE, lambda service: [service.metadata.namespace])
+        self._pods.add_index(BY_NAMESPACE, lambda pod: [pod.metadata.namespace])
+        self._slices.add_index(BY_SERVICE, _service_of)
+        runtime.reconciler(Service, watches={Pod: self._selecting, EndpointSlice: self._sliced}, name="endpointslice")(
+            self.reconcile
         )
-        services.add_index(BY_NAMESPACE, lambda service: [service.metadata.namespace])
-        pods.add_index(BY_NAMESPACE, lambda pod: [pod.metadata.namespace])
-        slices.add_index(BY_SERVICE, _service_of)
-        services.on_change(lambda old, new: self.controller.enqueue(key_of(new if new is not None else old)))
-        pods.on_change(self._pod_changed)
-        slices.on_change(self._slice_changed)
 
-    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
+    def _selecting(self, old: Pod | None, new: Pod | None) -> Iterator[Key]:
+        """The Services that select a pod, as it was or as it is."""
         pod = new if new is not None else old
         assert pod is not None
         before = old.metadata.labels if old is not None else {}
@@ -61,13 +51,12 @@ class EndpointSliceController:
             if service.spec.selector:
                 selector = of_map(service.spec.selector)
                 if selector.matches(before) or selector.matches(after):
-                    self.controller.enqueue(key_of(service))
+                    yield key_of(service)
 
-    def _slice_changed(self, old: EndpointSlice | None, new: EndpointSlice | None) -> None:
+    def _sliced(self, old: EndpointSlice | None, new: EndpointSlice | None) -> list[Key]:
         changed = new if new is not None else old
         assert changed is not None
-        for name in _service_of(changed):
-            self.controller.enqueue(Key(changed.metadata.namespace, name.partition("/")[2]))
+        return [Key(changed.metadata.namespace, name.partition("/")[2]) for name in _service_of(changed)]
 
     async def reconcile(self, key: Key) -> Result | None:
         """Brings one Service's slices to where its pods are."""

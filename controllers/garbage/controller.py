@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import structlog
 from steersman import errors, kinds
-from steersman.client import Api, ResourceClient
-from steersman.clock import Clock
+from steersman.client import ResourceClient
 from steersman.informer import Informer, Key, key_of
 from steersman.kinds import Kind
-from steersman.reconcile import Controller, Metrics, Result
+from steersman.reconcile import Controller, Result
+from steersman.runtime import Runtime
 
 from controllers.garbage import plan as planning
 from controllers.garbage.plan import FOREGROUND, ORPHAN, Fate, OwnerState
@@ -31,13 +32,15 @@ class Item(NamedTuple):
 class GarbageCollector:
     """Follows owners and dependents over all kinds."""
 
-    def __init__(self, api: Api, informers: dict[Kind, Informer[Any]], clock: Clock, metrics: Metrics) -> None:
-        self._api = api
+    def __init__(self, runtime: Runtime, collected: Iterable[Kind]) -> None:
+        self._api = runtime.api
+        informers: dict[Kind, Informer[Any]] = {kind: runtime.informer(kind) for kind in collected}
         self._informers = {kind.service: informer for kind, informer in informers.items()}
         self._kinds = {kind.service: kind for kind in informers}
         self.controller: Controller[Item] = Controller(
-            "garbage", self.reconcile, workers=8, clock=clock, metrics=metrics
+            "garbage", self.reconcile, workers=8, clock=runtime.clock, metrics=runtime.metrics
         )
+        runtime.add(self.controller)
         for kind, informer in informers.items():
             informer.add_index(BY_OWNER, lambda obj: [o.uid for o in obj.metadata.owner_references])
             informer.add_index(BY_UID, lambda obj: [obj.metadata.uid])

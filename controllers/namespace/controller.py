@@ -6,11 +6,11 @@ from typing import Any
 
 import structlog
 from steersman import errors, kinds
-from steersman.client import Api, ResourceClient
-from steersman.clock import Clock
+from steersman.client import ResourceClient
 from steersman.core.v1.namespace_pb2 import Namespace
-from steersman.informer import Informer, Key, key_of
-from steersman.reconcile import Controller, Metrics, Result
+from steersman.informer import Key
+from steersman.reconcile import Result
+from steersman.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
@@ -22,13 +22,10 @@ LOOK_AGAIN_S = 0.5
 class NamespaceController:
     """Empties namespaces."""
 
-    def __init__(self, api: Api, namespaces: Informer[Namespace], clock: Clock, metrics: Metrics) -> None:
-        self._api = api
-        self._namespaces = namespaces
-        self.controller: Controller[Key] = Controller(
-            "namespace", self.reconcile, workers=2, clock=clock, metrics=metrics
-        )
-        namespaces.on_change(lambda old, new: self.controller.enqueue(key_of(new if new is not None else old)))
+    def __init__(self, runtime: Runtime) -> None:
+        self._api = runtime.api
+        self._namespaces = runtime.informer(Namespace)
+        runtime.reconciler(Namespace, workers=2)(self.reconcile)
 
     async def reconcile(self, key: Key) -> Result | None:
         """Deletes what is in a namespace that is being deleted; gives it up when nothing is left."""

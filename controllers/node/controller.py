@@ -7,14 +7,13 @@ from datetime import timedelta
 
 import structlog
 from steersman import errors
-from steersman.client import Api
-from steersman.clock import Clock, from_timestamp, to_timestamp
+from steersman.clock import from_timestamp, to_timestamp
 from steersman.coordination.v1.lease_pb2 import Lease
 from steersman.core.v1.node_pb2 import Node
 from steersman.core.v1.pod_pb2 import Pod
-from steersman.informer import Informer, Key
-from steersman.reconcile import Controller, Metrics, Result
-from steersman.recorder import Recorder
+from steersman.informer import Key
+from steersman.reconcile import Result
+from steersman.runtime import Runtime
 
 from controllers.node import health, ranges
 from controllers.node.health import Heartbeat
@@ -47,47 +46,36 @@ class Settings:
 class NodeController:
     """Ranges, health, taints and evictions; one reconcile per node."""
 
-    def __init__(
-        self,
-        api: Api,
-        nodes: Informer[Node],
-        leases: Informer[Lease],
-        pods: Informer[Pod],
-        recorder: Recorder,
-        clock: Clock,
-        metrics: Metrics,
-        settings: Settings,
-    ) -> None:
-        self._api = api
-        self._nodes = nodes
-        self._leases = leases
-        self._pods = pods
-        self._recorder = recorder
-        self._clock = clock
+    def __init__(self, runtime: Runtime, settings: Settings) -> None:
+        self._api = runtime.api
+        self._recorder = runtime.recorder
+        self._clock = runtime.clock
+        self._nodes = runtime.informer(Node)
+        self._leases = runtime.informer(Lease)
+        self._pods = runtime.informer(Pod)
         self._settings = settings
         self._heartbeats: dict[str, Heartbeat] = {}
         # Ranges given out whose echo may still be on its way.
         self._given: dict[str, str] = {}
-        self.controller: Controller[str] = Controller("node", self.reconcile, workers=1, clock=clock, metrics=metrics)
-        pods.add_index(BY_NODE, lambda pod: [pod.spec.node_name] if pod.spec.node_name else [])
-        nodes.on_change(lambda old, new: self.controller.enqueue((new if new is not None else old).metadata.name))  # type: ignore[union-attr]
-        leases.on_change(self._lease_changed)
-        pods.on_change(self._pod_changed)
+        self._pods.add_index(BY_NODE, lambda pod: [pod.spec.node_name] if pod.spec.node_name else [])
+        runtime.reconciler(Node, watches={Lease: self._heard_of, Pod: self._placed}, workers=1)(self.reconcile)
 
-    def _lease_changed(self, old: Lease | None, new: Lease | None) -> None:
-        if new is not None and new.metadata.namespace == LEASES:
-            name = new.metadata.name
-            self._hear(name)
-            node = self._nodes.get(Key("", name))
-            ready = condition(node, "Ready") if node is not None else None
-            if ready is None or ready.status == "Unknown":
-                self.controller.enqueue(name)
+    def _heard_of(self, _old: Lease | None, new: Lease | None) -> list[Key]:
+        """The node that a Lease is of, when hearing of it may change something."""
+        if new is None or new.metadata.namespace != LEASES:
+            return []
+        name = new.metadata.name
+        self._hear(name)
+        node = self._nodes.get(Key("", name))
+        ready = condition(node, "Ready") if node is not None else None
+        return [Key("", name)] if ready is None or ready.status == "Unknown" else []
 
-    def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
-        if new is not None and new.spec.node_name and (old is None or not old.spec.node_name):
-            node = self._nodes.get(Key("", new.spec.node_name))
-            if node is None or node.spec.taints:
-                self.controller.enqueue(new.spec.node_name)
+    def _placed(self, old: Pod | None, new: Pod | None) -> list[Key]:
+        """The node that a pod came to, when it may not stay there."""
+        if new is None or not new.spec.node_name or (old is not None and old.spec.node_name):
+            return []
+        node = self._nodes.get(Key("", new.spec.node_name))
+        return [Key("", new.spec.node_name)] if node is None or node.spec.taints else []
 
     def _hear(self, name: str) -> Heartbeat:
         lease = self._leases.get(Key(LEASES, name))
@@ -101,10 +89,10 @@ class NodeController:
             known = self._heartbeats[name] = Heartbeat(sign, self._clock.now())
         return known
 
-    async def reconcile(self, name: str) -> Result | None:
+    async def reconcile(self, key: Key) -> Result | None:
         """Looks after one node."""
         try:
-            return await self._look_after(name)
+            return await self._look_after(key.name)
         except (errors.Unavailable, errors.DeadlineExceeded):
             # Who is deaf cannot tell who is silent: every node gets its full grace after an outage.
             self._heartbeats.clear()

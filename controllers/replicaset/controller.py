@@ -8,12 +8,10 @@ from typing import Any
 import structlog
 from steersman import errors
 from steersman.apps.v1.replica_set_pb2 import ReplicaSet
-from steersman.client import Api
-from steersman.clock import Clock
 from steersman.core.v1.pod_pb2 import Pod
-from steersman.informer import Informer, Key, key_of
-from steersman.reconcile import Controller, Metrics, Result
-from steersman.recorder import Recorder
+from steersman.informer import Key, key_of
+from steersman.reconcile import Result
+from steersman.runtime import Runtime
 
 from controllers.expectations import Expectations
 from controllers.pods import controller_of, owned_by
@@ -32,53 +30,36 @@ NAME_CHARACTERS_MAX = 58
 class ReplicaSetController:
     """Keeps the pods of ReplicaSets."""
 
-    def __init__(
-        self,
-        api: Api,
-        replica_sets: Informer[ReplicaSet],
-        pods: Informer[Pod],
-        recorder: Recorder,
-        clock: Clock,
-        metrics: Metrics,
-    ) -> None:
-        self._api = api
-        self._replica_sets = replica_sets
-        self._pods = pods
-        self._recorder = recorder
-        self._clock = clock
+    def __init__(self, runtime: Runtime) -> None:
+        self._api = runtime.api
+        self._recorder = runtime.recorder
+        self._clock = runtime.clock
+        self._replica_sets = runtime.informer(ReplicaSet)
+        self._pods = runtime.informer(Pod)
         self._expectations = Expectations()
-        self.controller: Controller[Key] = Controller(
-            "replicaset", self.reconcile, workers=8, clock=clock, metrics=metrics
-        )
-        pods.add_index(BY_OWNER, lambda pod: [o.uid] if (o := controller_of(pod)) is not None else [])
-        pods.add_index(ORPHANS, lambda pod: [pod.metadata.namespace] if controller_of(pod) is None else [])
-        replica_sets.on_change(self._replica_set_changed)
-        pods.on_change(self._pod_changed)
+        self._pods.add_index(BY_OWNER, lambda pod: [o.uid] if (o := controller_of(pod)) is not None else [])
+        self._pods.add_index(ORPHANS, lambda pod: [pod.metadata.namespace] if controller_of(pod) is None else [])
+        # What is expected is settled before anybody is told of the change.
+        self._replica_sets.on_change(self._replica_set_changed)
+        self._pods.on_change(self._pod_changed)
+        runtime.reconciler(ReplicaSet, owns=[Pod], watches={Pod: self._may_adopt}, workers=8)(self.reconcile)
 
     def _replica_set_changed(self, old: ReplicaSet | None, new: ReplicaSet | None) -> None:
-        changed = new if new is not None else old
         if new is None and old is not None:
             self._expectations.forget(old.metadata.uid)
-        self.controller.enqueue(key_of(changed))
 
     def _pod_changed(self, old: Pod | None, new: Pod | None) -> None:
         for pod in (old, new):
-            if pod is None:
-                continue
-            owner = controller_of(pod)
-            if owner is not None:
-                if owner.kind == "ReplicaSet":
-                    self._observe(owner.uid, pod, gone=new is None)
-                    self.controller.enqueue(Key(pod.metadata.namespace, owner.name))
-            elif new is not None:
-                for replica_set in self._replica_sets.list():
-                    if replica_set.metadata.namespace == pod.metadata.namespace:
-                        self.controller.enqueue(key_of(replica_set))
+            owner = controller_of(pod) if pod is not None else None
+            if pod is not None and owner is not None and owner.kind == "ReplicaSet":
+                self._expectations.seen(owner.uid, key_of(pod))
+                if new is None or pod.metadata.HasField("deletion_timestamp"):
+                    self._expectations.gone(owner.uid, pod.metadata.uid)
 
-    def _observe(self, owner_uid: str, pod: Pod, *, gone: bool) -> None:
-        self._expectations.seen(owner_uid, key_of(pod))
-        if gone or pod.metadata.HasField("deletion_timestamp"):
-            self._expectations.gone(owner_uid, pod.metadata.uid)
+    def _may_adopt(self, _old: Pod | None, new: Pod | None) -> list[Key]:
+        if new is None or controller_of(new) is not None:
+            return []
+        return [key_of(one) for one in self._replica_sets.list() if one.metadata.namespace == new.metadata.namespace]
 
     async def reconcile(self, key: Key) -> Result | None:
         """Brings one ReplicaSet's pods to what it asks for, and its status to what is."""

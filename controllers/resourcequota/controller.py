@@ -7,17 +7,16 @@ stores in the namespace, so that whatever the list has missed has changed the qu
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable
 from typing import Any
 
 import structlog
 from steersman import errors, kinds, quotas
-from steersman.client import Api
-from steersman.clock import Clock
 from steersman.core.v1.resource_quota_pb2 import ResourceQuota
 from steersman.informer import Informer, Key, key_of
 from steersman.kinds import Kind
-from steersman.reconcile import Controller, Metrics, Result
+from steersman.reconcile import Controller, Result
+from steersman.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 
@@ -31,34 +30,26 @@ SETTLE_S = 0.1
 class ResourceQuotaController:
     """One key per quota."""
 
-    def __init__(
-        self,
-        api: Api,
-        informers: Mapping[Kind, Informer[Any]],
-        listed: Informer[ResourceQuota],
-        clock: Clock,
-        metrics: Metrics,
-    ) -> None:
+    def __init__(self, runtime: Runtime, counted: Iterable[Kind]) -> None:
         """Makes it.
 
         Args:
-            api: the connection.
-            informers: of the kinds whose objects are counted.
-            listed: the quotas.
-            clock: where time comes from.
-            metrics: where it counts its own work.
+            runtime: what it runs on.
+            counted: kinds whose objects may be counted.
         """
-        self._api = api
-        self._quotas = listed
+        self._api = runtime.api
+        self._quotas = runtime.informer(ResourceQuota)
         self._kinds = {kind.qualified_plural: kind for kind in kinds.every() if kind.namespaced}
         self.controller: Controller[Key] = Controller(
-            "resourcequota", self.reconcile, workers=2, clock=clock, metrics=metrics
+            "resourcequota", self.reconcile, workers=2, clock=runtime.clock, metrics=runtime.metrics
         )
-        listed.add_index("namespace", lambda quota: [quota.metadata.namespace])
-        listed.on_change(self._quota_changed)
-        for kind, informer in informers.items():
+        runtime.add(self.controller)
+        self._quotas.add_index("namespace", lambda quota: [quota.metadata.namespace])
+        self._quotas.on_change(self._quota_changed)
+        for kind in counted:
             if kind.namespaced and kind.kind != "ResourceQuota":
-                informer.on_change(lambda old, new, kind=kind: self._object_changed(kind, old, new))  # type: ignore[misc]
+                source: Informer[Any] = runtime.informer(kind)
+                source.on_change(lambda old, new, kind=kind: self._object_changed(kind, old, new))  # type: ignore[misc]
 
     def _quota_changed(self, old: Any, new: Any) -> None:
         if new is not None and (old is None or old.spec != new.spec or new.status.hard != new.spec.hard):

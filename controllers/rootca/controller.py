@@ -5,12 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from steersman import errors
-from steersman.client import Api
-from steersman.clock import Clock
 from steersman.core.v1.config_map_pb2 import ConfigMap
 from steersman.core.v1.namespace_pb2 import Namespace
-from steersman.informer import Informer, Key, key_of
-from steersman.reconcile import Controller, Metrics
+from steersman.informer import Key
+from steersman.runtime import Runtime
 
 MANAGER = "root-ca-cert-publisher"
 NAME, FILE = "kube-root-ca.crt", "ca.crt"
@@ -19,28 +17,18 @@ NAME, FILE = "kube-root-ca.crt", "ca.crt"
 class RootCAPublisher:
     """One key per namespace."""
 
-    def __init__(
-        self,
-        api: Api,
-        namespaces: Informer[Namespace],
-        config_maps: Informer[ConfigMap],
-        authority: str,
-        clock: Clock,
-        metrics: Metrics,
-    ) -> None:
+    def __init__(self, runtime: Runtime, authority: str) -> None:
         """Makes it; `authority` is PEM."""
-        self._api = api
-        self._namespaces = namespaces
-        self._config_maps = config_maps
+        self._api = runtime.api
+        self._namespaces = runtime.informer(Namespace)
+        self._config_maps = runtime.informer(ConfigMap)
         self._authority = authority
-        self.controller: Controller[Key] = Controller("rootca", self.reconcile, workers=2, clock=clock, metrics=metrics)
-        namespaces.on_change(lambda old, new: self.controller.enqueue(key_of(new if new is not None else old)))
-        config_maps.on_change(self._config_map_changed)
+        runtime.reconciler(Namespace, watches={ConfigMap: self._altered}, name="rootca", workers=2)(self.reconcile)
 
-    def _config_map_changed(self, old: Any, new: Any) -> None:
+    def _altered(self, old: Any, new: Any) -> list[Key]:
         changed = new if new is not None else old
-        if changed.metadata.name == NAME and (new is None or new.data.get(FILE) != self._authority):
-            self.controller.enqueue(Key("", changed.metadata.namespace))
+        is_wrong = changed.metadata.name == NAME and (new is None or new.data.get(FILE) != self._authority)
+        return [Key("", changed.metadata.namespace)] if is_wrong else []
 
     async def reconcile(self, key: Key) -> None:
         """Publishes the authority in a namespace that stays."""

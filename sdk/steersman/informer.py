@@ -16,8 +16,10 @@ import structlog
 from google.protobuf.message import Message
 
 from steersman import errors
-from steersman.client import BOOKMARK, DELETED, ResourceClient, WatchEvent
 from steersman.clock import Clock, RealClock
+from steersman.kinds import Kind
+from steersman.meta.v1.requests_pb2 import BOOKMARK, DELETED
+from steersman.resource import ResourceClient, WatchEvent
 from steersman.retry import Backoff
 
 M = TypeVar("M", bound=Message)
@@ -66,6 +68,11 @@ class Informer(Generic[M]):
         self._listed: set[Key] | None = None
         self.resource_version = ""
         """Revision up to which this copy is current; empty before the first sync."""
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of its objects."""
+        return self._client.kind
 
     def on_change(self, handler: Handler[M]) -> None:
         """Calls `handler(old, new)` on every change; old is None for a new object, new is None for a deleted one.

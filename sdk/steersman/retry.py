@@ -37,3 +37,19 @@ class Backoff:
     def reset(self) -> None:
         """Starts over, after a success."""
         self.failures = 0
+
+
+class Bucket:
+    """Lets `burst` things happen at once and `per_s` a second from then on."""
+
+    def __init__(self, per_s: float, burst: int) -> None:
+        """A full bucket."""
+        self._per_s = per_s
+        self._burst = burst
+        self._free_at = float("-inf")
+
+    def take(self, now: float) -> float:
+        """Takes one; returns the seconds from `now`, on the caller's monotonic clock, until it may happen."""
+        earliest = now - self._burst / self._per_s
+        self._free_at = max(self._free_at, earliest) + 1 / self._per_s
+        return max(0.0, self._free_at - now)

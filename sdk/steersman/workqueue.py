@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Hashable
 from typing import Generic, TypeVar
 
-from steersman.retry import Backoff
+from steersman.retry import Backoff, Bucket
 
 K = TypeVar("K", bound=Hashable)
 
@@ -21,15 +21,29 @@ class WorkQueue(Generic[K]):
     """Keys that want work, in the order in which they asked."""
 
     def __init__(
-        self, *, retry_base_s: float = 0.02, retry_limit_s: float = 60.0, source: random.Random | None = None
+        self,
+        *,
+        retry_base_s: float = 0.02,
+        retry_limit_s: float = 60.0,
+        retries: Bucket | None = None,
+        source: random.Random | None = None,
     ) -> None:
-        """Makes an empty queue; failures wait `retry_base_s`, doubling up to `retry_limit_s`."""
+        """Makes an empty queue.
+
+        Args:
+            retry_base_s: how long a key waits after its first failure; twice as long after each further one.
+            retry_limit_s: the longest that it waits.
+            retries: how often all keys together are tried again; None: 100 at once and 10 a second from then on, as
+                in client-go.
+            source: where randomness comes from.
+        """
         self._ready: deque[K] = deque()
         self._waiting: set[K] = set()
         self._working: set[K] = set()
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._backoffs: dict[K, Backoff] = {}
         self._retry = (retry_base_s, retry_limit_s)
+        self._retries = retries or Bucket(10, 100)
         self._source = source or random.Random()
         self._wake = asyncio.Event()
 
@@ -65,7 +79,7 @@ class WorkQueue(Generic[K]):
         backoff = self._backoffs.get(key)
         if backoff is None:
             backoff = self._backoffs[key] = Backoff(*self._retry, source=self._source)
-        delay_s = backoff.next_s()
+        delay_s = max(backoff.next_s(), self._retries.take(asyncio.get_running_loop().time()))
         self.add_after(key, delay_s)
         return delay_s
 

@@ -6,8 +6,9 @@ from collections.abc import AsyncIterator
 
 import pytest
 from steersman.client import Api
+from steersman.runtime import Runtime
 
-from controllers.bootstrap import Controllers, Settings
+from controllers.bootstrap import NAME, Settings, control
 from controllers.node.controller import Settings as NodeSettings
 from tests.apiserver.conftest import Served, identities, served
 
@@ -20,7 +21,7 @@ async def running(served: Served) -> AsyncIterator[Api]:
     manager = served.as_user("system:kube-controller-manager")
     manager.patient = True
     node = NodeSettings(cluster_cidr="10.244.0.0/16", monitor_period_s=0.1, monitor_grace_s=1.0)
-    controllers = Controllers(manager, Settings(node=node))
-    await controllers.start()
-    yield served.as_user("admin", "system:masters")
-    await controllers.stop()
+    runtime = Runtime(manager, NAME)
+    control(runtime, Settings(node=node))
+    async with runtime:
+        yield served.as_user("admin", "system:masters")

@@ -12,8 +12,9 @@ from steersman import errors, reviews
 from steersman.client import Api
 from steersman.core.v1 import Node
 from steersman.pki import key_pem
+from steersman.runtime import Runtime
 
-from controllers.bootstrap import Controllers, Settings
+from controllers.bootstrap import NAME, Settings, control
 from controllers.certificates import plan
 from controllers.certificates.controller import Signer
 from controllers.node.controller import Settings as NodeSettings
@@ -36,12 +37,10 @@ async def trusting(served: Served) -> AsyncIterator[Api]:
         root_ca=served.ca.read_text(),
         signer=Signer.read(served.ca, key),
     )
-    controllers = Controllers(manager, settings)
-    await controllers.start()
-    try:
+    runtime = Runtime(manager, NAME)
+    control(runtime, settings)
+    async with runtime:
         yield served.as_user("admin", "system:masters")
-    finally:
-        await controllers.stop()
 
 
 async def there(call: Any) -> Any:
