@@ -16,6 +16,8 @@ from steersman.recorder import Recorder
 from scheduler.metrics import Metrics
 from scheduler.plugins.default_preemption import Preemption
 from scheduler.schedule import UNSCHEDULABLE_REASON, Assumption, Placement, Refusal, Schedule
+from scheduler.volume_binder import VolumeBinder, VolumeError
+from scheduler.volumes import VolumePlan
 
 log = structlog.get_logger(__name__)
 
@@ -37,7 +39,14 @@ class Binder:
     """Carries out what was decided, while the next decisions are made."""
 
     def __init__(
-        self, api: Api, schedule: Schedule, recorder: Recorder, clock: Clock, metrics: Metrics, waker: Waker
+        self,
+        api: Api,
+        schedule: Schedule,
+        recorder: Recorder,
+        clock: Clock,
+        metrics: Metrics,
+        waker: Waker,
+        volumes: VolumeBinder,
     ) -> None:
         self._api = api
         self._schedule = schedule
@@ -45,12 +54,19 @@ class Binder:
         self._clock = clock
         self._metrics = metrics
         self._waker = waker
+        self._volumes = volumes
         self._slots = asyncio.Semaphore(BINDINGS_MAX)
         self._reports = asyncio.Semaphore(REPORTS_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def bind(self, placement: Placement) -> None:
-        """Begins to bind; returns once there is room for it among the bindings under way."""
+        """Begins to bind; returns once there is room for it among the bindings under way.
+
+        A pod whose volumes must be seen to first takes up no room until that is done.
+        """
+        if placement.volumes is not None:
+            self._start(self._bind_later(placement, placement.volumes))
+            return
         await self._slots.acquire()
         self._start(self._bind(placement))
 
@@ -82,6 +98,22 @@ class Binder:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+    async def _bind_later(self, placement: Placement, plan: VolumePlan) -> None:
+        pod = placement.pod
+        try:
+            await self._volumes.carry_out(plan, placement.volumes_timeout_s)
+        except VolumeError as error:
+            log.info("volumes not ready", pod=str(pod), node=placement.node, error=error.reason)
+            self._recorder.event(pod.message, "Warning", "FailedScheduling", f"binding volumes: {error.reason}")
+            self._schedule.bind_failed(pod.uid, self._clock.monotonic())
+            self._waker.wake()
+            return
+        if pod.uid not in self._schedule.assumed:
+            # It went away while it waited.
+            return
+        await self._slots.acquire()
+        await self._bind(placement)
 
     async def _bind(self, placement: Placement) -> None:
         pod = placement.pod

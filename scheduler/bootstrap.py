@@ -39,6 +39,7 @@ from scheduler.plugins.registry import defaults
 from scheduler.reasons import Reasons
 from scheduler.rpc.explain import SERVICE, Explainer
 from scheduler.schedule import Schedule
+from scheduler.volume_binder import VolumeBinder
 from scheduler.watcher import Watcher
 
 log = structlog.get_logger(__name__)
@@ -150,7 +151,9 @@ async def serve(settings: Settings, stop: asyncio.Event, *, clock: Clock | None 
     names = tuple(schedule.frameworks)
     recorder = Recorder(api, names[0], clock=clock)
     watcher = Watcher(api, schedule, clock, bell.wake)
-    binder = Binder(api, schedule, recorder, clock, metrics, bell)
+    volumes = VolumeBinder(api, clock)
+    watcher.claims.on_change(volumes.claim_changed)
+    binder = Binder(api, schedule, recorder, clock, metrics, bell, volumes)
     election: Election | None = None
     if settings.election is not None:
         election = Election(

@@ -36,8 +36,10 @@ from scheduler.plugins.node_resources_fit import LEAST, MOST, RATIO, NodeResourc
 from scheduler.plugins.plugin import Plugin
 from scheduler.plugins.pod_topology_spread import SYSTEM_DEFAULTS, Default, PodTopologySpread
 from scheduler.plugins.registry import CLASSES, WEIGHTS
-from scheduler.pod import DEFAULT_SCHEDULER, node_term
+from scheduler.plugins.volume_binding import BIND_TIMEOUT_S, VolumeBinding
+from scheduler.pod import DEFAULT_SCHEDULER
 from scheduler.reasons import Reasons
+from scheduler.terms import node_term
 
 API_VERSION, KIND = "kubescheduler.config.k8s.io/v1", "KubeSchedulerConfiguration"
 PREEMPTION = "DefaultPreemption"
@@ -236,12 +238,21 @@ def pod_affinity(reasons: Reasons, args: Mapping[str, Any], path: str) -> Plugin
     return plugin
 
 
+def volume_binding(reasons: Reasons, args: Mapping[str, Any], path: str) -> Plugin:
+    """VolumeBindingArgs."""
+    part = Part.of(args, path)
+    plugin = VolumeBinding(reasons, timeout_s=part.between("bindTimeoutSeconds", 0, 2**31 - 1, BIND_TIMEOUT_S))
+    part.finish()
+    return plugin
+
+
 WITH_ARGUMENTS: Mapping[str, Callable[[Reasons, Mapping[str, Any], str], Plugin]] = {
     NodeResourcesFit.name: fit,
     NodeResourcesBalancedAllocation.name: balanced,
     NodeAffinity.name: node_affinity,
     PodTopologySpread.name: topology_spread,
     InterPodAffinity.name: pod_affinity,
+    VolumeBinding.name: volume_binding,
 }
 
 

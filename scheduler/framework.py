@@ -18,15 +18,28 @@ from scheduler.extender import ExtenderSpec
 from scheduler.plugins import default_preemption
 from scheduler.plugins.default_preemption import Preemption
 from scheduler.plugins.node_resources_fit import NodeResourcesFit
-from scheduler.plugins.plugin import CLUSTER, Plugin, Scores
+from scheduler.plugins.plugin import (
+    CLUSTER,
+    NAMESPACE_CHANGED,
+    NODE_CHANGED,
+    POD_CAME,
+    POD_LEFT,
+    STORAGE_CHANGED,
+    Plugin,
+    Scores,
+)
+from scheduler.plugins.volume_binding import BIND_TIMEOUT_S, VolumeBinding
 from scheduler.pod import PodInfo, Template
 from scheduler.reasons import FREE_ROW, PASS, Codes, Diagnosis, Reason, Reasons
 from scheduler.view import View, first_refusals
+from scheduler.volumes import VolumePlan
 
 if TYPE_CHECKING:
     import random
 
 FIT = NodeResourcesFit.name
+# Nobody knows what an extender looks at.
+ANYTHING = frozenset({POD_CAME, POD_LEFT, NODE_CHANGED, NAMESPACE_CHANGED, STORAGE_CHANGED})
 
 
 @dataclass(frozen=True)
@@ -122,10 +135,11 @@ class Framework:
         self._late_filters = [plugin for plugin in self._filters if plugin.reads == CLUSTER]
         self._late_scores = [(p, w) for p, w in profile.plugins if p.scores and p.reads == CLUSTER]
         self._weights = [weight for _, weight in profile.plugins]
-        self.reads_cluster = frozenset(
-            (*(plugin.name for plugin in self._late_filters), *(extender.name for extender in profile.extenders))
-        )
-        """Those whose verdict about a node may depend on more than the node: some plugins, and every extender."""
+        self.helped_by: dict[str, frozenset[str]] = {
+            **{plugin.name: plugin.helped_by for plugin in self._late_filters},
+            **dict.fromkeys((extender.name for extender in profile.extenders), ANYTHING),
+        }
+        """Of those whose verdict about a node may depend on more than the node, what may change it for the better."""
         self._last: tuple[Codes, Scores | None] = (np.zeros(0, np.int32), None)
         self._choosers = [p for p in self._filters if type(p).candidates is not Plugin.candidates]
 
@@ -162,7 +176,7 @@ class Framework:
         few = self.candidates(template)
         if few is not None:
             return self._decide_among(template, few)
-        view = self.view(template)
+        view = self.view(template.kept)
         masked = view.masked
         late: Codes | None = None
         for plugin in self._late_filters:
@@ -175,7 +189,7 @@ class Framework:
             masked = np.full_like(masked, -1)
             masked[preferred] = 0
         self._last = (view.codes if late is None else np.where(view.codes == PASS, late, view.codes), masked)
-        return self._best(view, masked) or self.diagnose(template, self._last[0])
+        return self._best(view, masked, template) or self.diagnose(template, self._last[0])
 
     def rank(self, template: Template) -> dict[str, int]:
         """The nodes that suit a pod of this template now, with their scores."""
@@ -206,10 +220,22 @@ class Framework:
         filters = self._filters if late else self._kept_filters
         return int(first_refusals(codes, filters, template, self._cluster, rows)[0]) == PASS
 
-    def _best(self, view: View, masked: Scores) -> Choice | None:
+    def reserve(self, template: Template, row: int) -> VolumePlan | None:
+        """What must be so before a pod of this template may be bound to the node of a row that suits it."""
+        for plugin in self._filters:
+            plan = plugin.reserve(template, self._cluster, row)
+            if plan is not None:
+                return plan
+        return None
+
+    @property
+    def volumes_timeout_s(self) -> int:
+        """How long a pod that has a node waits for its volumes, seconds."""
+        return next((p.timeout_s for p in self._filters if isinstance(p, VolumeBinding)), BIND_TIMEOUT_S)
+
+    def _best(self, view: View, masked: Scores, template: Template) -> Choice | None:
         if not len(masked):
             return None
-        template = view.template
         extra = bool(view.raw)
         if extra or self._late_scores:
             rows: NDArray[np.intp] | None = None
@@ -311,6 +337,7 @@ class Framework:
         """Whether more than resources depends on which pods are where."""
         return bool(
             template.ports
+            or template.volumes
             or template.affinity
             or template.anti_affinity
             or any(constraint.hard for constraint in template.spreads)

@@ -8,23 +8,23 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import NamedTuple
 from weakref import WeakValueDictionary
 
-from steersman.core.v1 import NodeSelectorTerm, Pod, PodSpec, Toleration, TopologySpreadConstraint
+from steersman.core.v1 import Pod, PodSpec, Toleration, TopologySpreadConstraint
 from steersman.quantity import QuantityError
-from steersman.selectors import Requirement, SelectorError, requirement
+from steersman.selectors import Requirement
 
 from scheduler.columns.images import full_name
 from scheduler.columns.ports import ANY_ADDRESS, HostPort
 from scheduler.columns.taints import Taint
 from scheduler.requests import Demand, demand_of
-from scheduler.terms import PodChoice, Term, selector_of, term_of, with_keys
+from scheduler.terms import NodeTerm, PodChoice, Term, node_term, selector_of, term_of, with_keys
+from scheduler.volumes import PodVolumes, volumes_of
 
 UNSATISFIABLE_REFUSE, UNSATISFIABLE_ANYWAY = "DoNotSchedule", "ScheduleAnyway"
 DEFAULT_SCHEDULER = "default-scheduler"
-NAME_FIELD = "metadata.name"
 _INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 
 
@@ -62,19 +62,6 @@ class Tolerance(NamedTuple):
             of_taint, bound = int(taint.value), int(self.value)
             return of_taint > bound if self.operator == "Gt" else of_taint < bound
         return False
-
-
-@dataclass(frozen=True)
-class NodeTerm:
-    """One alternative of a node selector: all its requirements must hold; without any it matches no node.
-
-    Attributes:
-        labels: requirements on the node's labels.
-        names: requirements on the node's name.
-    """
-
-    labels: tuple[Requirement, ...]
-    names: tuple[Requirement, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -127,6 +114,8 @@ class Template:
         owner: (kind, name) of the controller; empty strings: none.
         scheduler_name: which scheduler it is for.
         node_name: the node that the pod names; only in what-if questions.
+        volumes: volumes that limit where it may go; None: none do.
+        plain: the same without the volumes; None: it has none.
     """
 
     namespace: str
@@ -149,6 +138,13 @@ class Template:
     owner: tuple[str, str] = ("", "")
     scheduler_name: str = DEFAULT_SCHEDULER
     node_name: str = ""
+    volumes: PodVolumes | None = None
+    plain: Template | None = None
+
+    @property
+    def kept(self) -> Template:
+        """The template that verdicts are kept for: pods whose volumes alone differ have one in common."""
+        return self.plain or self
 
     def identity(self) -> tuple[object, ...]:
         """A value that two templates have in common exactly when they ask for the same."""
@@ -201,6 +197,9 @@ class PodReader:
 
     limit: int = 20_000
     _templates: dict[object, Template] = field(default_factory=dict)
+    _with_volumes: WeakValueDictionary[tuple[Template, PodVolumes], Template] = field(
+        default_factory=WeakValueDictionary
+    )
     _alike: WeakValueDictionary[object, Template] = field(default_factory=WeakValueDictionary)
 
     def read(self, pod: Pod) -> PodInfo:
@@ -260,7 +259,14 @@ class PodReader:
             made = read_template(metadata.namespace, labels, owner, spec)
             # What differs in places that do not matter here is the same template still.
             template = self._templates[key] = self._alike.setdefault(made.identity(), made)
-        return template
+        volumes = volumes_of(pod) if pod.spec.volumes else None
+        return template if volumes is None else self._having(template, volumes)
+
+    def _having(self, template: Template, volumes: PodVolumes) -> Template:
+        known = self._with_volumes.get((template, volumes))
+        if known is None:
+            known = self._with_volumes[template, volumes] = replace(template, volumes=volumes, plain=template)
+        return known
 
 
 def read_template(namespace: str, labels: Mapping[str, str], owner: tuple[str, str], spec: PodSpec) -> Template:
@@ -329,22 +335,6 @@ def read_template(namespace: str, labels: Mapping[str, str], owner: tuple[str, s
 def tolerance(message: Toleration) -> Tolerance:
     """A toleration as a value."""
     return Tolerance(message.key, message.operator, message.value, message.effect)
-
-
-def node_term(message: NodeSelectorTerm) -> NodeTerm | None:
-    """One alternative of a node selector; None for one that can match no node."""
-    if not message.match_expressions and not message.match_fields:
-        return None
-    try:
-        labels = tuple(requirement(e.key, e.operator, e.values) for e in message.match_expressions)
-    except SelectorError:
-        return None
-    names = []
-    for entry in message.match_fields:
-        if entry.key != NAME_FIELD or entry.operator not in ("In", "NotIn"):
-            return None
-        names.append(Requirement(entry.key, entry.operator, frozenset(entry.values)))
-    return NodeTerm(labels, tuple(names))
 
 
 def spread(constraint: TopologySpreadConstraint, namespace: str, labels: Mapping[str, str]) -> Spread:

@@ -7,22 +7,27 @@ taken the binding. The assumption ends when the pod is seen bound, when the bind
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from steersman.core.v1 import Namespace, Node, Pod, Service
+from steersman.core.v1 import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service
 from steersman.selectors import Selector
+from steersman.storage.v1 import CSINode, StorageClass, VolumeAttachment
 
 from scheduler.columns.cluster import Cluster
+from scheduler.columns.storage import drivers_of
 from scheduler.extender import ExtenderSpec, Judgement
 from scheduler.framework import Choice, Evidence, Framework
 from scheduler.plugins.default_preemption import Preemption
+from scheduler.plugins.plugin import NAMESPACE_CHANGED, NODE_CHANGED, POD_CAME, POD_LEFT, STORAGE_CHANGED
 from scheduler.pod import DEFAULT_SCHEDULER, PodError, PodInfo, PodReader, Template
-from scheduler.queue import GATED, IN_FLIGHT, Queue
+from scheduler.queue import GATED, IN_FLIGHT, Entry, Queue
 from scheduler.reasons import Diagnosis, Reason
+from scheduler.volumes import ClaimKey, VolumePlan, claim_of, class_of, volume_of
 
 REMEMBERED_MAX = 256
 STAND_IN = "nominated/"
+NOTHING: frozenset[str] = frozenset()
 ASSUMED_LONGEST_S = 30.0
 UNSCHEDULABLE_REASON, GATED_REASON, ERROR_REASON = "Unschedulable", "SchedulingGated", "SchedulerError"
 GATED_MESSAGE = "Scheduling is blocked due to non-empty scheduling gates"
@@ -37,12 +42,16 @@ class Placement:
         node: name of the node.
         attempts: how often it was tried.
         waited_s: how long it was in the queue.
+        volumes: what must be done about its volumes before it is bound; None: nothing.
+        volumes_timeout_s: how long that may take, seconds.
     """
 
     pod: PodInfo
     node: str
     attempts: int
     waited_s: float
+    volumes: VolumePlan | None = None
+    volumes_timeout_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -103,12 +112,16 @@ class Assumption:
         node: name of the node.
         since: when it was assumed.
         bound: the apiserver has taken the binding; only the watch has not shown it yet.
+        volumes: what was promised to it; None: nothing.
+        patient_s: how long it may stand without being confirmed, seconds.
     """
 
     pod: PodInfo
     node: str
     since: float
     bound: bool = False
+    volumes: VolumePlan | None = None
+    patient_s: float = ASSUMED_LONGEST_S
 
 
 @dataclass(frozen=True)
@@ -128,6 +141,12 @@ class Memory:
     node: str
     evidence: Evidence
     diagnosis: Diagnosis | None
+
+
+def claims_of(template: Template) -> list[ClaimKey]:
+    """The claims that pods of a template use."""
+    volumes = template.volumes
+    return [(template.namespace, use.name) for use in volumes.claims] if volumes is not None else []
 
 
 class Schedule:
@@ -187,15 +206,15 @@ class Schedule:
     def _pod_gone(self, pod: Pod, now: float) -> None:
         uid = pod.metadata.uid
         self.queue.remove(uid)
-        self.assumed.pop(uid, None)
+        self._assume_no_more(uid)
         self._withdraw(uid)
         row = self.cluster.remove_pod(uid, pod.spec.node_name)
         if row is not None:
-            self._wake(row, now)
+            self._wake(POD_LEFT, row, now)
 
     def _pod_bound(self, info: PodInfo, now: float) -> None:
         self.queue.remove(info.uid)
-        self.assumed.pop(info.uid, None)
+        self._assume_no_more(info.uid)
         self._withdraw(info.uid)
         placed = self.cluster.pods.placed.get(info.uid)
         if placed is not None and self.cluster.node_name(placed.row) == info.node_name:
@@ -209,19 +228,19 @@ class Schedule:
         row = self.cluster.add_pod(info, info.node_name)
         if row is not None:
             # A pod that comes takes room and gives none; only rules about other pods may hold now that did not before.
-            self._wake(None, now)
+            self._wake(POD_CAME, None, now)
 
     def node_changed(self, old: Node | None, new: Node | None, now: float) -> None:
         """A node is new, changed or gone (`new` is None)."""
         if new is None:
             if old is not None:
                 self.cluster.remove_node(old.metadata.name)
-                self._wake(None, now)
+                self._wake(NODE_CHANGED, None, now)
             return
         position = self.cluster.rows.altered.position
         row = self.cluster.set_node(new)
         if self.cluster.rows.altered.position != position:
-            self._wake(row, now)
+            self._wake(NODE_CHANGED, row, now)
 
     def namespace_changed(self, old: Namespace | None, new: Namespace | None, now: float) -> None:
         """A namespace is new, changed or gone (`new` is None)."""
@@ -230,7 +249,7 @@ class Schedule:
         else:
             changed = old is not None and self.cluster.pods.set_namespace(old.metadata.name, None)
         if changed:
-            self._wake(None, now)
+            self._wake(NAMESPACE_CHANGED, None, now)
 
     def service_changed(self, old: Service | None, new: Service | None) -> None:
         """A Service is new, changed or gone; it shapes scores only and wakes nobody."""
@@ -242,7 +261,76 @@ class Schedule:
         """A controller of pods has this selector, or is gone (None)."""
         self.cluster.set_owner(kind, namespace, name, selector)
 
-    def _wake(self, row: int | None, now: float) -> None:
+    def claim_changed(self, old: PersistentVolumeClaim | None, new: PersistentVolumeClaim | None, now: float) -> None:
+        """A claim is new, changed or gone (`new` is None)."""
+        message = new or old
+        if message is None:
+            return
+        key = message.metadata.namespace, message.metadata.name
+        if self.cluster.storage.set_claim(key, None if new is None else claim_of(new)):
+            self._wake_users(now, lambda template: any(key == one for one in claims_of(template)))
+
+    def volume_changed(self, old: PersistentVolume | None, new: PersistentVolume | None, now: float) -> None:
+        """A volume is new, changed or gone (`new` is None)."""
+        message = new or old
+        if message is None:
+            return
+        storage, volume = self.cluster.storage, volume_of(message)
+        if storage.set_volume(volume.name, None if new is None else volume):
+
+            def concerns(template: Template) -> bool:
+                found = [storage.claims.get(key) for key in claims_of(template)]
+                return any(one and (one.volume == volume.name or one.class_name == volume.class_name) for one in found)
+
+            self._wake_users(now, concerns)
+
+    def class_changed(self, old: StorageClass | None, new: StorageClass | None, now: float) -> None:
+        """A storage class is new, changed or gone (`new` is None)."""
+        message = new or old
+        if message is None:
+            return
+        storage, name = self.cluster.storage, message.metadata.name
+        if storage.set_class(name, None if new is None else class_of(new)):
+
+            def concerns(template: Template) -> bool:
+                found = [storage.claims.get(key) for key in claims_of(template)]
+                return any(one is not None and one.class_name == name for one in found)
+
+            self._wake_users(now, concerns)
+
+    def drivers_changed(self, old: CSINode | None, new: CSINode | None, now: float) -> None:
+        """A node's list of CSI drivers is new, changed or gone (`new` is None)."""
+        message = new or old
+        if message is not None and self.cluster.storage.set_node(
+            message.metadata.name, None if new is None else drivers_of(new)
+        ):
+            self._wake_users(now, lambda template: template.volumes is not None)
+
+    def attachment_changed(self, old: VolumeAttachment | None, new: VolumeAttachment | None, now: float) -> None:
+        """An attachment of a volume to a node is new, changed or gone (`new` is None)."""
+        message = new or old
+        if message is None:
+            return
+        volume = new.spec.source.persistent_volume_name if new is not None else ""
+        self.cluster.storage.set_attachment(message.metadata.name, message.spec.node_name, volume)
+        if not volume:
+            self._wake_users(now, lambda template: template.volumes is not None)
+
+    def _wake_users(self, now: float, concerns: Callable[[Template], bool]) -> None:
+        """Wakes the pods that wait for their volumes, where an event of storage concerns them."""
+
+        def helps(template: Template, refused_by: frozenset[str]) -> bool:
+            framework = self._framework(template)
+            return (
+                framework is not None
+                and any(STORAGE_CHANGED in framework.helped_by.get(name, NOTHING) for name in refused_by)
+                and concerns(template)
+            )
+
+        if self.queue.has_unschedulable():
+            self.queue.wake(helps, now)
+
+    def _wake(self, event: str, row: int | None, now: float) -> None:
         """Wakes the pods that an event can help: one that changed a row for the better, or (None) the cluster."""
         if not self.queue.has_unschedulable():
             return
@@ -256,10 +344,10 @@ class Schedule:
             framework = self._framework(template)
             if framework is None:
                 return False
-            if refused_by & framework.reads_cluster:
+            if any(event in framework.helped_by.get(name, NOTHING) for name in refused_by):
                 # Their verdict about one node may depend on what happened at another.
                 return True
-            return row is not None and framework.suits_row(template, row)
+            return row is not None and framework.suits_row(template, row, late=True)
 
         self.queue.wake(helps, now)
 
@@ -289,9 +377,7 @@ class Schedule:
             if asked:
                 return Inquiry(pod, framework.rank(pod.template), asked)
             self._remember(Memory(pod, now, outcome.node, framework.evidence(), None))
-            self.assumed[pod.uid] = Assumption(pod, outcome.node, now)
-            self.cluster.add_pod(pod, outcome.node)
-            return Placement(pod, outcome.node, entry.attempts, now - entry.since)
+            return self._place(framework, entry, outcome.row, now)
         self._remember(Memory(pod, now, "", framework.evidence(), outcome))
         preemption: Preemption | None = None
         if nomination is not None and self._still_leaving(nomination):
@@ -304,6 +390,22 @@ class Schedule:
                 self._nominate(pod, preemption.node)
         self.queue.refuse(pod.uid, outcome.plugins, now)
         return Refusal(pod.message, UNSCHEDULABLE_REASON, str(outcome), outcome, preemption)
+
+    def _place(self, framework: Framework, entry: Entry, row: int, now: float) -> Placement:
+        """Assumes a pod on the node of a row that suits it."""
+        pod, node = entry.pod, self.cluster.node_name(row)
+        plan: VolumePlan | None = None
+        patient_s = ASSUMED_LONGEST_S
+        if pod.template.volumes is not None:
+            plan = framework.reserve(pod.template, row)
+            if plan is not None:
+                self.cluster.storage.promise(plan)
+                patient_s += framework.volumes_timeout_s
+        self.assumed[pod.uid] = Assumption(pod, node, now, volumes=plan, patient_s=patient_s)
+        self.cluster.add_pod(pod, node)
+        return Placement(
+            pod, node, entry.attempts, now - entry.since, plan, framework.volumes_timeout_s if plan else 0.0
+        )
 
     def settle(self, inquiry: Inquiry, judgements: Sequence[Judgement], now: float) -> Placement | Refusal | None:
         """Decides with what extenders said. None: the pod is gone, or what suited suits no more; it is tried again."""
@@ -334,9 +436,7 @@ class Schedule:
             node = framework.one_of([name for name, score in scores.items() if score == highest])
             row = self.cluster.rows.get(node)
             if row is not None and framework.suits_row(pod.template, row, late=True):
-                self.assumed[pod.uid] = Assumption(pod, node, now)
-                self.cluster.add_pod(pod, node)
-                return Placement(pod, node, entry.attempts, now - entry.since)
+                return self._place(framework, entry, row, now)
             del scores[node]
         self.queue.fail(pod.uid, now)
         return None
@@ -399,6 +499,13 @@ class Schedule:
         for uid in [uid for uid, e in self.queue.entries.items() if e.state == IN_FLIGHT and uid not in self.assumed]:
             self.queue.fail(uid, now)
 
+    def _assume_no_more(self, uid: str) -> Assumption | None:
+        """Ends an assumption, and what was promised with it."""
+        assumption = self.assumed.pop(uid, None)
+        if assumption is not None and assumption.volumes is not None:
+            self.cluster.storage.retract(assumption.volumes)
+        return assumption
+
     def bound(self, uid: str) -> None:
         """The apiserver took the binding; the watch will show it."""
         assumption = self.assumed.get(uid)
@@ -414,7 +521,7 @@ class Schedule:
             now: the present.
             gone: the pod is gone, or has been bound by somebody else; it is not tried again.
         """
-        assumption = self.assumed.pop(uid, None)
+        assumption = self._assume_no_more(uid)
         if assumption is None:
             return
         row = self.cluster.remove_pod(uid, assumption.node)
@@ -423,11 +530,13 @@ class Schedule:
         else:
             self.queue.fail(uid, now)
         if row is not None:
-            self._wake(row, now)
+            self._wake(POD_LEFT, row, now)
+        if assumption.volumes is not None:
+            self._wake_users(now, lambda template: template.volumes is not None)
 
     def overdue(self, now: float) -> list[Assumption]:
         """Assumptions that should have been confirmed by now; the truth is to be asked for."""
-        return [one for one in self.assumed.values() if now - one.since >= ASSUMED_LONGEST_S]
+        return [one for one in self.assumed.values() if now - one.since >= one.patient_s]
 
     # Explanations.
 

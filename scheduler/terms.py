@@ -1,4 +1,4 @@
-"""Which pods a rule about other pods means: its namespaces and its selector, as values that can be compared."""
+"""Which pods a rule about other pods means, and which nodes a rule about nodes, as values that can be compared."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from steersman import selectors
-from steersman.core.v1 import PodAffinityTerm
-from steersman.selectors import IN, NOT_IN, Requirement, Selector, SelectorError
+from steersman.core.v1 import NodeSelectorTerm, PodAffinityTerm
+from steersman.selectors import IN, NOT_IN, Requirement, Selector, SelectorError, requirement
 
 # Chosen where a selector is absent or makes no sense: it selects no pod.
 NOTHING = Selector((Requirement("", "In", frozenset()),))
+NAME_FIELD = "metadata.name"
 
 
 @dataclass(frozen=True)
@@ -111,3 +112,32 @@ def term_of(message: PodAffinityTerm, namespace: str, labels: Mapping[str, str])
     selector = with_keys(selector, labels, message.match_label_keys)
     selector = with_keys(selector, labels, message.mismatch_label_keys, NOT_IN)
     return Term(PodChoice(chosen, among, selector), message.topology_key)
+
+
+@dataclass(frozen=True)
+class NodeTerm:
+    """One alternative of a node selector: all its requirements must hold; without any it matches no node.
+
+    Attributes:
+        labels: requirements on the node's labels.
+        names: requirements on the node's name.
+    """
+
+    labels: tuple[Requirement, ...]
+    names: tuple[Requirement, ...] = ()
+
+
+def node_term(message: NodeSelectorTerm) -> NodeTerm | None:
+    """One alternative of a node selector; None for one that can match no node."""
+    if not message.match_expressions and not message.match_fields:
+        return None
+    try:
+        labels = tuple(requirement(e.key, e.operator, e.values) for e in message.match_expressions)
+    except SelectorError:
+        return None
+    names = []
+    for entry in message.match_fields:
+        if entry.key != NAME_FIELD or entry.operator not in ("In", "NotIn"):
+            return None
+        names.append(Requirement(entry.key, entry.operator, frozenset(entry.values)))
+    return NodeTerm(labels, tuple(names))

@@ -16,6 +16,7 @@ from scheduler.columns.pods import Pods
 from scheduler.columns.ports import Ports
 from scheduler.columns.resources import Resources
 from scheduler.columns.rows import INITIAL_CAPACITY, RowTable, grown
+from scheduler.columns.storage import Storage
 from scheduler.columns.taints import Taints, taints_of
 from scheduler.pod import PodInfo, Template
 from scheduler.requests import PODS, amount_of
@@ -34,6 +35,7 @@ class Cluster:
         self.images = Images()
         self.ports = Ports()
         self.pods = Pods()
+        self.storage = Storage()
         self.unschedulable: NDArray[np.bool_] = np.zeros(INITIAL_CAPACITY, np.bool_)
         """Nodes that are cordoned, by row."""
         self.labels_version = 0
@@ -75,6 +77,7 @@ class Cluster:
         if changed:
             self._note_altered(row)
         if new:
+            self.storage.set_row(row, name)
             for info in self._homeless.pop(name, {}).values():
                 self._place(info, row)
         return row
@@ -93,6 +96,7 @@ class Cluster:
         self.images.set(row, ())
         self.unschedulable[row] = False
         self.resources.clear_node(row)
+        self.storage.clear_row(row, name)
         self.labels_version += 1
         self._note_altered(row)
         return row
@@ -123,6 +127,8 @@ class Cluster:
         self.resources.add(row, template.demand, template.priority, 1)
         if template.ports:
             self.ports.add(row, template.ports)
+        if template.volumes is not None:
+            self.storage.add(row, info.namespace, template.volumes)
         self.rows.touched.note(row)
         self.rows.touched.trim(max(LOG_ROWS_MIN, self.rows.height))
 
@@ -132,6 +138,8 @@ class Cluster:
         self.resources.add(placed.row, template.demand, template.priority, -1)
         if template.ports:
             self.ports.remove(placed.row, template.ports)
+        if template.volumes is not None:
+            self.storage.remove(placed.row, placed.info.namespace, template.volumes)
         self.rows.touched.note(placed.row)
         return placed.row
 
@@ -141,6 +149,7 @@ class Cluster:
         self.labels.grow(capacity)
         self.taints.grow(capacity)
         self.pods.grow(capacity)
+        self.storage.grow(capacity)
         self.unschedulable = grown(self.unschedulable, capacity)
 
     def _note_altered(self, row: int) -> None:
@@ -166,6 +175,7 @@ class Cluster:
 
     def default_selector(self, template: Template) -> Selector | None:
         """Which pods belong together with one of this template, by its Services and its controller; None: none do."""
+        template = template.kept
         if template in self._default_selectors:
             return self._default_selectors[template]
         requirements: dict[Requirement, None] = {}

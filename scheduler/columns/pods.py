@@ -176,6 +176,7 @@ class Pods:
 
     def carried_towards(self, template: Template) -> list[Carried]:
         """The terms of pods here that mean a pod of this template."""
+        template = template.kept
         known = self._matching.get(template)
         if known is None or known[0] != self.carried_version:
             namespace_labels = self.namespace_labels(template.namespace)

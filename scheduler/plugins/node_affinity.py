@@ -9,8 +9,9 @@ from steersman.selectors import DOES_NOT_EXIST, EXISTS, GREATER, IN, LESS, NOT_I
 from scheduler.columns.cluster import Cluster
 from scheduler.columns.rows import Rows
 from scheduler.plugins.plugin import NODE, Plugin, Scores, default_normalize, mark, size
-from scheduler.pod import NodeTerm, Template
+from scheduler.pod import Template
 from scheduler.reasons import Codes, Reason, Reasons
+from scheduler.terms import NodeTerm
 
 Mask = NDArray[np.bool_]
 

@@ -13,11 +13,21 @@ from scheduler.columns.cluster import Cluster
 from scheduler.columns.rows import Rows
 from scheduler.pod import Template
 from scheduler.reasons import Codes, Reasons
+from scheduler.volumes import VolumePlan
 
 Scores = NDArray[np.int64]
 SCORE_MAX = 100
 
 NODE, PODS, CLUSTER = "node", "pods", "cluster"
+
+# What may happen, for plugins that read the cluster.
+POD_CAME, POD_LEFT, NODE_CHANGED, NAMESPACE_CHANGED, STORAGE_CHANGED = (
+    "pod came",
+    "pod left",
+    "node changed",
+    "namespace changed",
+    "storage changed",
+)
 
 
 class Plugin:
@@ -29,12 +39,15 @@ class Plugin:
             in the cluster (CLUSTER). Verdicts of the first two kinds are kept until the row changes.
         filters: whether it refuses nodes.
         scores: whether it compares nodes.
+        helped_by: of a plugin that reads the CLUSTER, events anywhere that may make it pass a node that it refused; for
+            others that follows from the row that changed.
     """
 
     name = ""
     reads = NODE
     filters = False
     scores = False
+    helped_by: frozenset[str] = frozenset({POD_CAME, POD_LEFT, NODE_CHANGED, NAMESPACE_CHANGED})
 
     def __init__(self, reasons: Reasons) -> None:
         self.reasons = reasons
@@ -59,6 +72,10 @@ class Plugin:
 
     def candidates(self, pod: Template, cluster: Cluster) -> NDArray[np.intp] | None:
         """The only rows that can pass, where they are few and known at once; None: any row may."""
+        return None
+
+    def reserve(self, pod: Template, cluster: Cluster, row: int) -> VolumePlan | None:
+        """What must be bound or made before a pod that got this row may be bound to its node; None: nothing."""
         return None
 
     def version(self, cluster: Cluster) -> int:

@@ -21,7 +21,7 @@ OUTWARD_MODULES = {
 PURE = {
     "scheduler": [
         *["columns", "plugins", "configuration", "framework", "pod", "queue", "reasons", "requests", "schedule"],
-        *["terms", "view"],
+        *["terms", "view", "volumes"],
     ],
     "netproxy": ["compiler", "conntrack", "endpoints", "names", "routes", "rules", "services", "transaction"],
 }

@@ -13,7 +13,7 @@ from scheduler.plugins.node_name import NodeName
 from scheduler.plugins.node_ports import NodePorts
 from scheduler.plugins.node_unschedulable import NodeUnschedulable
 from scheduler.plugins.taint_toleration import TaintToleration
-from scheduler.pod import NodeTerm
+from scheduler.terms import NodeTerm
 from tests.scheduler.objects import node, pod
 from tests.scheduler.parity.harness import Case
 
