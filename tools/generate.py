@@ -83,6 +83,18 @@ def write_packages(folders: list[Path]) -> None:
                 lines.append(f"from {package}.{name} import " + ", ".join(f"{n} as {n}" for n in names + values))
         lines.append(f"\n__all__ = {sorted(exported)!r}\n")
         (folder / "__init__.py").write_text("\n".join(lines))
+    for group in sorted({folder.parent for folder in folders if folder.parent.parent == SDK / "steersman"}):
+        versions = sorted(folder.name for folder in folders if folder.parent == group)
+        listed = "".join(f"    from steersman.{group.name} import {version} as {version}\n" for version in versions)
+        (group / "__init__.py").write_text(
+            f"{BANNER}\nimport importlib\nfrom types import ModuleType\nfrom typing import TYPE_CHECKING\n\n"
+            f"if TYPE_CHECKING:\n{listed}\n_VERSIONS = {versions!r}\n\n\n"
+            "def __getattr__(name: str) -> ModuleType:\n    if name in _VERSIONS:\n"
+            f'        return importlib.import_module(f"steersman.{group.name}.{{name}}")\n'
+            f'    raise AttributeError(f"module {{__name__!r}} has no attribute {{name!r}}")\n'
+        )
+        # Nothing in the folder is written by hand.
+        (group / ".gitignore").write_text("*\n")
 
 
 def write_kinds_index(folders: list[Path]) -> None:
