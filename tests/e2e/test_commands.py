@@ -147,7 +147,7 @@ def test_apply_changes_and_takes_out_what_a_manifest_no_longer_says(cluster: Wor
 
 def test_dry_run_stores_nothing(cluster: World) -> None:
     manifest = EXAMPLE.read_text().replace("replicas: 3", "replicas: 9")
-    assert "(dry run)" in cluster.steer("apply", "-f", "-", "--dry-run", stdin=manifest)
+    assert "(server dry run)" in cluster.steer("apply", "-f", "-", "--dry-run", stdin=manifest)
     assert cluster.json("deploy/web")["spec"]["replicas"] == 3
 
 

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+# Who writes when nobody else is named.
+MANAGER = "steer"
 F = TypeVar("F", bound=Callable[..., Any])
 
 _SPAN_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
@@ -107,11 +109,11 @@ def result_option(command: F) -> F:
     )(command)
 
 
-def manager_option(name: str) -> Callable[[F], F]:
-    """`--field-manager`, with the name that is used otherwise."""
+def manager_option(command: F) -> F:
+    """`--field-manager`: one name for all commands, so that `apply` takes back what `scale` or `edit` changed."""
     return click.option(
-        "--field-manager", "manager", default=name, show_default=True, metavar="NAME", help="Who writes."
-    )
+        "--field-manager", "manager", default=MANAGER, show_default=True, metavar="NAME", help="Who writes."
+    )(command)
 
 
 def everything_option(command: F) -> F:

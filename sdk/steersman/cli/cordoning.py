@@ -59,7 +59,7 @@ def build(verb: str, text: str, examples: str, *, closed: bool) -> click.Command
     @click.command(cls=Command, name=verb, help=text, epilog=examples)
     @click.argument("words", nargs=-1, metavar="NODE...")
     @click.option("-l", "--selector", default="", metavar="QUERY", help="All nodes that match.")
-    @manager_option(f"steer-{verb}")
+    @manager_option
     @dry_run_option
     @click.pass_context
     def command(ctx: click.Context, words: tuple[str, ...], selector: str, manager: str, dry_run: str) -> None:

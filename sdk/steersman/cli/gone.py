@@ -7,39 +7,52 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
+from steersman import kinds
 from steersman.cli.progress import Progress
-from steersman.client import DELETED, Api
+from steersman.client import DELETED, Api, ResourceClient
 
 PAUSE_S = 0.5
 
 
-async def gone(api: Api, obj: Any) -> None:
-    """Returns when an object is gone, or another one has its name; a watch that breaks is begun again.
+class _Group:
+    """Objects of one kind in one namespace, which one watch follows."""
 
-    Raises:
-        ApiError: it may not be read.
-    """
-    from steersman import errors
+    def __init__(self, client: ResourceClient[Any], namespace: str, objects: Sequence[Any]) -> None:
+        self._client = client
+        self._namespace = namespace
+        self._left = {obj.metadata.name: obj for obj in objects}
 
-    client = api.resource(type(obj))
-    while True:
-        try:
-            if await _watch(client, obj.metadata):
+    async def run(self, on_gone: Callable[[Any], None]) -> None:
+        """Returns when all are gone, or others have their names; a watch that breaks is begun again."""
+        from steersman import errors
+
+        while self._left:
+            try:
+                await self._watch(on_gone)
+            except (errors.Unavailable, errors.Expired, errors.Exhausted):
+                await asyncio.sleep(PAUSE_S)
+
+    async def _watch(self, on_gone: Callable[[Any], None]) -> None:
+        there: set[str] = set()
+        only = next(iter(self._left)) if len(self._left) == 1 else ""
+        async for event in self._client.watch(namespace=self._namespace, name=only):
+            if event.object is not None:
+                name = event.object.metadata.name
+                waited = self._left.get(name)
+                if waited is None:
+                    continue
+                if event.type == DELETED or event.object.metadata.uid != waited.metadata.uid:
+                    self._take(name, on_gone)
+                else:
+                    there.add(name)
+            elif event.initial_state_end:
+                for name in [name for name in self._left if name not in there]:
+                    self._take(name, on_gone)
+            if not self._left:
                 return
-        except (errors.Unavailable, errors.Expired, errors.Exhausted):
-            await asyncio.sleep(PAUSE_S)
 
-
-async def _watch(client: Any, metadata: Any) -> bool:
-    there = False
-    async for event in client.watch(namespace=metadata.namespace, name=metadata.name):
-        if event.object is not None:
-            if event.type == DELETED or event.object.metadata.uid != metadata.uid:
-                return True
-            there = True
-        elif event.initial_state_end and not there:
-            return True
-    return False
+    def _take(self, name: str, on_gone: Callable[[Any], None]) -> None:
+        on_gone(self._left.pop(name))
 
 
 async def all_gone(
@@ -61,28 +74,32 @@ async def all_gone(
 
     Returns:
         Those that are still there after `timeout_s`.
+
+    Raises:
+        ApiError: they may not be read.
     """
     left = {id(obj): obj for obj in objects}
     progress = Progress()
 
     def show() -> None:
-        names = ", ".join(name(obj) for obj in left.values())
-        progress.show(f"waiting for {len(left)} to go: {names}")
+        if left:
+            progress.show(f"waiting for {len(left)} to go: {', '.join(map(name, left.values()))}")
 
-    async def one(obj: Any) -> None:
-        await gone(api, obj)
+    def one_less(obj: Any) -> None:
         del left[id(obj)]
         progress.clear()
         on_gone(obj)
-        if left:
-            show()
-
-    if left:
         show()
+
+    groups: dict[tuple[str, str], list[Any]] = {}
+    for obj in objects:
+        groups.setdefault((kinds.of(obj).service, obj.metadata.namespace), []).append(obj)
+    show()
     try:
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
-                await asyncio.gather(*map(one, objects))
+                watches = (_Group(api.resource(type(each[0])), key[1], each) for key, each in groups.items())
+                await asyncio.gather(*(watch.run(one_less) for watch in watches))
     finally:
         progress.clear()
     return list(left.values())

@@ -15,12 +15,10 @@ from steersman.cli.results import Results
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-MANAGER = "steer-create"
-
 
 def making_options(command: F) -> F:
     """`-n --field-manager --dry-run -o`."""
-    for option in (result_option, dry_run_option, manager_option(MANAGER), session.namespace_option):
+    for option in (result_option, dry_run_option, manager_option, session.namespace_option):
         command = option(command)
     return command
 

@@ -45,7 +45,7 @@ def build(about: Map) -> click.Command:
     @click.option("--overwrite/--no-overwrite", default=False, help=f"Change {about.field} that have another value.")
     @click.option("--list", "listing", is_flag=True, help=f"Show the {about.field}.")
     @click.option("--resource-version", default="", metavar="VERSION", help="Only if the object is at this version.")
-    @manager_option(f"steer-{about.verb}")
+    @manager_option
     @dry_run_option
     @result_option
     @click.pass_context

@@ -11,7 +11,7 @@ from steersman.cli import session
 from steersman.cli.command import SPAN, Command, Group, dry_run_option, manager_option, result_option
 from steersman.cli.failures import USAGE, CommandError
 from steersman.cli.generators import Data, access, configuration, networking, policies, workloads
-from steersman.cli.making import MANAGER, maker, making_options, store
+from steersman.cli.making import maker, making_options, store
 from steersman.cli.results import Results, Trouble
 from steersman.cli.sources import entries, read
 from steersman.cli.targets import of_files
@@ -32,7 +32,7 @@ Examples:
 @click.group(cls=Group, invoke_without_command=True, epilog=EPILOG, subcommand_metavar="[KIND NAME ...]")
 @session.file_options
 @session.namespace_option
-@manager_option(MANAGER)
+@manager_option
 @dry_run_option
 @result_option
 @click.pass_context

@@ -2,38 +2,44 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import click
 
 from steersman.cli import output, session
-from steersman.cli.failures import NOT_FOUND, USAGE, CommandError, say
-from steersman.client import DELETED, Api
+from steersman.cli.command import SPAN, Command, dry_run_option
+from steersman.cli.deleting import POLICIES, cascade_option
+from steersman.cli.failures import NOT_FOUND, USAGE, CommandError
+from steersman.cli.gone import all_gone
+from steersman.cli.results import Results, Trouble, note
+from steersman.cli.targets import Choice, Target, choice_options, chosen
+from steersman.client import Api
 
 EPILOG = """\b
 Examples:
   steer delete pod web-6n-x2x
   steer delete -f web.yaml
   steer delete pods -l app=web
+  steer delete pods --field-selector status.phase=Failed -A
   steer delete deploy/web --cascade orphan      leave its pods running
+  steer delete pod stuck --force                forget it at once, whatever it does
 """
-_POLICIES = {"background": "Background", "foreground": "Foreground", "orphan": "Orphan"}
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("what", nargs=-1, metavar="[KIND NAME... | KIND/NAME... | KIND -l QUERY | KIND --all]")
-@session.file_options
+@choice_options(all_namespaces=True)
 @session.namespace_option
-@click.option("-l", "--selector", default="", metavar="QUERY", help="All objects that match.")
-@click.option("--all", "everything", is_flag=True, help="All objects of the kind in the namespace.")
-@click.option(
-    "--cascade", type=click.Choice(list(_POLICIES)), default="background", show_default=True, help="Owned objects."
-)
-@click.option("--grace-period", type=click.IntRange(0), metavar="S", help="Seconds to stop in; 0: at once.")
-@click.option("--ignore-not-found", is_flag=True, help="What is not there is fine.")
+@cascade_option
+@click.option("--grace-period", type=int, default=-1, metavar="S", help="Seconds to stop in; 0: at once; -1: its own.")
+@click.option("--now", is_flag=True, help="Stop in one second.")
+@click.option("--force", is_flag=True, help="Forget it at once, without waiting for its programs to stop.")
+@click.option("--ignore-not-found/--no-ignore-not-found", default=None, help="What is not there is fine.")
 @click.option("--wait/--no-wait", default=True, help="Return when the objects are gone.", show_default=True)
-@click.option("--dry-run", is_flag=True, help="Say what would happen.")
+@click.option("--timeout", type=SPAN, default=0.0, metavar="SPAN", help="How long to wait; 0: as long as it takes.")
+@click.option("-i", "--interactive", is_flag=True, help="Show what would go, and ask.")
+@dry_run_option
+@click.option("-o", "--output", "fmt", type=click.Choice(["name"]), help="Only the names.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -42,86 +48,80 @@ def command(
     recursive: bool,
     namespace: str | None,
     selector: str,
+    field_selector: str,
     everything: bool,
+    all_namespaces: bool,
     cascade: str,
-    grace_period: int | None,
-    ignore_not_found: bool,
+    grace_period: int,
+    now: bool,
+    force: bool,
+    ignore_not_found: bool | None,
     wait: bool,
-    dry_run: bool,
+    timeout: float,
+    interactive: bool,
+    dry_run: str,
+    fmt: str | None,
 ) -> None:
     """Delete objects."""
+    if now and grace_period >= 0:
+        raise CommandError("--now and --grace-period do not go together", USAGE)
+    if force and grace_period > 0:
+        raise CommandError("--force leaves no time to stop in; --grace-period 0 goes with it", USAGE)
+    grace_s = 0 if force else 1 if now else None if grace_period < 0 else grace_period
+    choice = Choice(what, filenames, recursive, selector, field_selector, everything, all_namespaces)
+    # Objects that were just found, and are gone when their turn comes, are what was asked for.
+    lenient = ignore_not_found if ignore_not_found is not None else everything or bool(selector or field_selector)
 
-    async def work(api: Api) -> bool:
+    async def work(api: Api) -> int:
+        targets = await chosen(api, choice, "delete")
+        if filenames:
+            # What was made last may need what was made first.
+            targets.reverse()
+        if not targets:
+            note("nothing found")
+            return 0
+        if interactive and not _confirmed(targets):
+            note("nothing is deleted")
+            return 0
+        if force and dry_run == "none":
+            note("warning: deleted without waiting; what runs may go on running for a while")
+        results, trouble = Results(fmt, dry_run), Trouble()
+        going = []
+        for target in targets:
+            with trouble.told():
+                deleted = await delete(api, target)
+                if deleted is not None:
+                    results.show(deleted, "deleted")
+                    going.append(deleted)
+        if wait and dry_run == "none":
+            left = await all_gone(api, going, name=output.full_name, timeout_s=timeout or None)
+            if left:
+                names = ", ".join(map(output.full_name, left))
+                raise CommandError(f"not gone within {timeout:g} s: {names}")
+        return trouble.code
+
+    async def delete(api: Api, target: Target) -> Any:
         from steersman import errors
 
-        targets = await _targets(api, what, filenames, recursive, selector, everything)
-        complete = True
-        going: list[tuple[Any, Any]] = []
-        for kind, name, where in targets:
-            client = api.resource(kind)
-            try:
-                deleted = await client.delete(
-                    name,
-                    namespace=where,
-                    grace_period_s=grace_period,
-                    propagation_policy=_POLICIES[cascade],
-                    dry_run=dry_run,
-                )
-            except errors.NotFound as error:
-                if not ignore_not_found:
-                    complete = False
-                    say(error.message)
-                continue
-            output.write(f"{output.full_name(deleted)} deleted" + (" (dry run)" if dry_run else ""))
-            going.append((client, deleted))
-        if wait and not dry_run:
-            await asyncio.gather(*(_gone(client, deleted) for client, deleted in going))
-        return complete
+        try:
+            if dry_run == "client":
+                return await target.read(api)
+            return await api.resource(target.kind).delete(
+                target.name,
+                namespace=target.namespace,
+                grace_period_s=grace_s,
+                propagation_policy=POLICIES[cascade],
+                dry_run=dry_run == "server",
+            )
+        except errors.NotFound as error:
+            if lenient:
+                return None
+            raise CommandError(error.message, NOT_FOUND) from error
 
-    if not session.run(ctx, namespace, work):
-        raise SystemExit(NOT_FOUND)
+    raise SystemExit(session.run(ctx, namespace, work))
 
 
-async def _targets(
-    api: Api, what: tuple[str, ...], filenames: tuple[str, ...], recursive: bool, selector: str, everything: bool
-) -> list[tuple[Any, str, str]]:
-    """(kind, name, namespace) of everything to be deleted."""
-    from steersman import kinds
-    from steersman.manifests import files
-
-    if bool(what) == bool(filenames):
-        raise CommandError("delete what? KIND NAME, or -f FILE", USAGE)
-    if filenames:
-        manifests = files.read(filenames, recursive=recursive)
-        objects = [m.obj for m in reversed(manifests)]
-        return [(kinds.of(o), o.metadata.name, o.metadata.namespace or api.namespace) for o in objects]
-    named = session.named(what)
-    if all(item.name is not None for item in named):
-        return [(item.kind, item.name or "", api.namespace) for item in named]
-    if not selector and not everything:
-        raise CommandError("delete which? a name, -l QUERY, or --all", USAGE)
-    targets = []
-    for item in named:
-        namespace = api.namespace if item.kind.namespaced else ""
-        for obj in await api.resource(item.kind).list(namespace=namespace, label_selector=selector):
-            targets.append((item.kind, obj.metadata.name, obj.metadata.namespace))
-    return targets
-
-
-async def _gone(client: Any, deleted: Any) -> None:
-    """Returns when an object is gone, or another one has its name."""
-    metadata = deleted.metadata
-    async for event in client.watch(namespace=metadata.namespace, name=metadata.name):
-        if event.object is not None and event.object.metadata.uid != metadata.uid:
-            return
-        if event.type == DELETED:
-            return
-        if event.object is None and event.initial_state_end:
-            from steersman import errors
-
-            try:
-                current = await client.get(metadata.name, namespace=metadata.namespace)
-            except errors.NotFound:
-                return
-            if current.metadata.uid != metadata.uid:
-                return
+def _confirmed(targets: list[Target]) -> bool:
+    for target in targets:
+        click.echo(f"  {target}" + (f" in {target.namespace}" if target.namespace else ""))
+    return click.confirm(f"Delete {'this' if len(targets) == 1 else f'these {len(targets)}'}?", default=False)

@@ -41,7 +41,7 @@ DIFFERS, WRONG = 1, 2
 @click.option("-l", "--selector", default="", metavar="QUERY", help="Only objects of the manifests that match.")
 @click.option("--server-side/--no-server-side", default=True, hidden=True)
 @click.option("--force-conflicts", is_flag=True, help="As if fields that others applied were taken over.")
-@manager_option("steer")
+@manager_option
 @click.pass_context
 def command(
     ctx: click.Context,

@@ -9,18 +9,17 @@ from typing import Any
 import click
 
 from steersman.cli import session
-from steersman.cli.command import SPAN, Command, dry_run_option
+from steersman.cli.command import MANAGER, SPAN, Command, dry_run_option
 from steersman.cli.cordoning import nodes, set_closed
 from steersman.cli.draining import Plan, Rules, name_of, plan
 from steersman.cli.failures import FAILED, CommandError, say
-from steersman.cli.gone import gone
+from steersman.cli.gone import all_gone
 from steersman.cli.progress import Progress
 from steersman.cli.results import Results, Trouble, note
 from steersman.cli.targets import Target
 from steersman.client import Api
 from steersman.retry import Backoff
 
-MANAGER = "steer-drain"
 EPILOG = """\b
 Examples:
   steer drain n1 --ignore-daemonsets                     move all pods away, as their budgets allow
@@ -155,7 +154,7 @@ class Moving:
             if self._dry_run == "server":
                 results.show(pod, verb)
                 return
-            await gone(self._api, pod)
+            await all_gone(self._api, [pod], name=name_of)
             del left[pod.metadata.uid]
             self._progress.clear()
             results.show(pod, verb)

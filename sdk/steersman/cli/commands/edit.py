@@ -41,7 +41,7 @@ ATTEMPTS = 10
 @click.option("--subresource", type=click.Choice(["status"]), help="Change this part of it instead.")
 @click.option("--output-patch", is_flag=True, help="Also show what was changed, as a merge patch.")
 @click.option("-o", "--output", "fmt", type=click.Choice(["yaml", "json"]), default="yaml", help="Edit it so.")
-@manager_option("steer-edit")
+@manager_option
 @click.pass_context
 def command(
     ctx: click.Context,

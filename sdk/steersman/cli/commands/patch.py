@@ -43,7 +43,7 @@ TYPES = {"strategic": STRATEGIC_MERGE, "merge": MERGE_PATCH, "json": JSON_PATCH}
     help="Its language: lists merge by key, lists are replaced (RFC 7386), or operations (RFC 6902).",
 )
 @click.option("--subresource", type=click.Choice(["status", "scale"]), help="Change this part of it instead.")
-@manager_option("steer-patch")
+@manager_option
 @dry_run_option
 @result_option
 @click.pass_context

@@ -30,7 +30,7 @@ Examples:
 @cascade_option
 @click.option("--grace-period", type=int, default=-1, metavar="S", help="Seconds to stop in, with --force.")
 @click.option("--timeout", type=SPAN, default=0.0, metavar="SPAN", help="How long to wait for the old one to go.")
-@manager_option("steer-replace")
+@manager_option
 @dry_run_option
 @result_option
 @click.pass_context

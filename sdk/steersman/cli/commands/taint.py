@@ -29,7 +29,7 @@ Examples:
 @click.option("-l", "--selector", default="", metavar="QUERY", help="All nodes that match.")
 @everything_option
 @click.option("--overwrite/--no-overwrite", default=False, help="Change taints that are there.")
-@manager_option("steer-taint")
+@manager_option
 @dry_run_option
 @result_option
 @click.pass_context
