@@ -34,6 +34,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "scale": ("scale", "Set the number of replicas"),
     "taint": ("taint", "Add, change and remove taints of nodes"),
     "uncordon": ("uncordon", "Open nodes for new pods again"),
+    "why": ("why", "Say why an object is the way it is, and what to do"),
     "version": ("version", "Show the version"),
 }
 # What rooms other than the SDK add, as entry points of this group.
