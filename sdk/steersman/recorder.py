@@ -7,6 +7,7 @@ there, and when the apiserver is away the newest are kept within a bound.
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections import OrderedDict
 from typing import Any
 
@@ -79,7 +80,9 @@ class Recorder:
         now = to_timestamp(self._clock.now(), whole_seconds=True)
         event = self._pending.get(identity) or self._known.get(identity)
         if event is None:
-            name = f"{reference.name}.{int(self._clock.now().timestamp() * 1e6):x}{len(self._known) % 4096:03x}"
+            # Two components may speak of one object in the same moment, on a virtual clock even often.
+            whose = zlib.crc32(repr((self._source.component, self._source.host, *identity)).encode())
+            name = f"{reference.name}.{int(self._clock.now().timestamp() * 1e6):x}{whose:08x}"
             event = Event(
                 metadata=ObjectMeta(name=name, namespace=reference.namespace or "default"),
                 involved_object=reference,
