@@ -15,6 +15,7 @@ from steersman.recorder import Recorder
 
 from scheduler.metrics import Metrics
 from scheduler.plugins.default_preemption import Preemption
+from scheduler.pod import PodInfo
 from scheduler.schedule import UNSCHEDULABLE_REASON, Assumption, Placement, Refusal, Schedule
 from scheduler.volume_binder import VolumeBinder, VolumeError
 from scheduler.volumes import VolumePlan
@@ -25,6 +26,7 @@ BINDINGS_MAX = 128
 REPORTS_MAX = 16
 CONFLICTS_MAX = 5
 SCHEDULED = "PodScheduled"
+DISRUPTED = "DisruptionTarget"
 
 
 class Waker(Protocol):
@@ -83,6 +85,7 @@ class Binder:
                 and condition.type == SCHEDULED
                 and condition.status == "False"
                 and (condition.reason, condition.message) == (refusal.reason, refusal.message)
+                and pod.status.nominated_node_name == refusal.nominated
             ):
                 return
         self._start(self._report(refusal))
@@ -195,6 +198,7 @@ class Binder:
         for victim in preemption.victims:
             if victim.terminating:
                 continue
+            await self._mark(victim, by)
             try:
                 await self._api.pods.delete(victim.name, namespace=victim.namespace, uid=victim.uid)
             except errors.NotFound:
@@ -207,11 +211,28 @@ class Binder:
                 victim.message, "Normal", "Preempted", f"Preempted by pod {by} on node {preemption.node}"
             )
 
+    async def _mark(self, victim: PodInfo, by: str) -> None:
+        """Writes into a victim's status why it is about to be deleted; its going does not depend on that."""
+        try:
+            present = await self._api.pods.get(victim.name, namespace=victim.namespace)
+            if present.metadata.uid != victim.uid:
+                return
+            conditions = present.status.conditions
+            condition = next((one for one in conditions if one.type == DISRUPTED), None) or conditions.add(
+                type=DISRUPTED
+            )
+            if condition.status != "True":
+                condition.last_transition_time.CopyFrom(to_timestamp(self._clock.now(), whole_seconds=True))
+            condition.status, condition.reason = "True", "PreemptionByScheduler"
+            condition.message = f"Pushed out for pod {by}, which has a higher priority"
+            await self._api.pods.update_status(present)
+        except errors.ApiError as error:
+            log.debug("victim not marked", victim=str(victim), error=error.message)
+
     def _with_condition(self, pod: Pod, refusal: Refusal) -> Pod:
         changed = Pod()
         changed.CopyFrom(pod)
-        if refusal.preemption is not None:
-            changed.status.nominated_node_name = refusal.preemption.node
+        changed.status.nominated_node_name = refusal.nominated
         condition = next((one for one in changed.status.conditions if one.type == SCHEDULED), None)
         if condition is None:
             condition = changed.status.conditions.add(type=SCHEDULED)

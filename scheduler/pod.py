@@ -170,6 +170,7 @@ class PodInfo:
         namespace: its namespace.
         name: its name.
         template: what it shares with others of its make.
+        started: when it started, seconds since the epoch; one that has not yet: infinity.
         created: creation time in seconds.
         terminating: it is being deleted.
         node_name: where it is bound; empty: nowhere.
@@ -181,6 +182,7 @@ class PodInfo:
     namespace: str
     name: str
     template: Template
+    started: float
     created: float
     terminating: bool
     node_name: str
@@ -215,6 +217,7 @@ class PodReader:
             metadata.namespace,
             metadata.name,
             self.template(pod),
+            start_of(pod),
             created.seconds + created.nanos * 1e-9,
             metadata.HasField("deletion_timestamp"),
             pod.spec.node_name,
@@ -351,3 +354,11 @@ def spread(constraint: TopologySpreadConstraint, namespace: str, labels: Mapping
         honor_taints=constraint.node_taints_policy == "Honor",
         self_match=selector.matches(labels),
     )
+
+
+def start_of(message: Pod) -> float:
+    """When a pod started, seconds since the epoch; one that has not is taken to start last of all."""
+    if not message.status.HasField("start_time"):
+        return float("inf")
+    started = message.status.start_time
+    return started.seconds + started.nanos * 1e-9

@@ -11,9 +11,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from steersman.core.v1 import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service
+from steersman.policy.v1 import PodDisruptionBudget
 from steersman.selectors import Selector
 from steersman.storage.v1 import CSINode, StorageClass, VolumeAttachment
 
+from scheduler.columns.budgets import budget_of
 from scheduler.columns.cluster import Cluster
 from scheduler.columns.storage import drivers_of
 from scheduler.extender import ExtenderSpec, Judgement
@@ -64,6 +66,7 @@ class Refusal:
         message: for people.
         diagnosis: the counts behind the message; None where no node was looked at.
         preemption: the pods that are to be pushed out for it; None: none.
+        nominated: node where room is kept for it; empty: none.
     """
 
     pod: Pod
@@ -71,6 +74,7 @@ class Refusal:
     message: str
     diagnosis: Diagnosis | None = None
     preemption: Preemption | None = None
+    nominated: str = ""
 
 
 @dataclass(frozen=True)
@@ -193,6 +197,9 @@ class Schedule:
         else:
             known = self.queue.entries.get(uid)
             self.queue.put(info, now)
+            if known is None and info.nominated:
+                # Room was made for it before this process knew of it.
+                self._nominate(info, info.nominated)
             if known is None and self.queue.entries[uid].state == GATED:
                 self.reports.append(Refusal(new, GATED_REASON, GATED_MESSAGE))
 
@@ -316,6 +323,13 @@ class Schedule:
         if not volume:
             self._wake_users(now, lambda template: template.volumes is not None)
 
+    def budget_changed(self, old: PodDisruptionBudget | None, new: PodDisruptionBudget | None) -> None:
+        """A disruption budget is new, changed or gone; it shapes preemption only and wakes nobody."""
+        message = new or old
+        if message is not None:
+            metadata = message.metadata
+            self.cluster.budgets.set(metadata.namespace, metadata.name, None if new is None else budget_of(new))
+
     def _wake_users(self, now: float, concerns: Callable[[Template], bool]) -> None:
         """Wakes the pods that wait for their volumes, where an event of storage concerns them."""
 
@@ -389,7 +403,10 @@ class Schedule:
             if preemption is not None:
                 self._nominate(pod, preemption.node)
         self.queue.refuse(pod.uid, outcome.plugins, now)
-        return Refusal(pod.message, UNSCHEDULABLE_REASON, str(outcome), outcome, preemption)
+        kept = self.nominated.get(pod.uid)
+        return Refusal(
+            *(pod.message, UNSCHEDULABLE_REASON, str(outcome), outcome, preemption), nominated=kept.node if kept else ""
+        )
 
     def _place(self, framework: Framework, entry: Entry, row: int, now: float) -> Placement:
         """Assumes a pod on the node of a row that suits it."""

@@ -34,9 +34,11 @@ class Watcher:
         classes = Informer(api.storageclasses, clock=clock)
         drivers = Informer(api.csinodes, clock=clock)
         attachments = Informer(api.volumeattachments, clock=clock)
+        budgets = Informer(api.poddisruptionbudgets, clock=clock)
         self._others = (
             *(namespaces, services, replicasets),
             *(self.claims, volumes, classes, drivers, attachments),
+            budgets,
         )
         self.nodes.on_change(self._node)
         namespaces.on_change(self._namespace)
@@ -47,6 +49,7 @@ class Watcher:
         classes.on_change(self._class)
         drivers.on_change(self._drivers)
         attachments.on_change(self._attachment)
+        budgets.on_change(self._schedule.budget_changed)
         self.pods.on_change(self._pod)
 
     async def run(self) -> None:

@@ -10,6 +10,7 @@ from steersman.core.v1 import Node, Service
 from steersman.quantity import QuantityError
 from steersman.selectors import Requirement, Selector, of_map
 
+from scheduler.columns.budgets import Budgets
 from scheduler.columns.images import Images
 from scheduler.columns.labels import Labels
 from scheduler.columns.pods import Pods
@@ -36,6 +37,7 @@ class Cluster:
         self.ports = Ports()
         self.pods = Pods()
         self.storage = Storage()
+        self.budgets = Budgets()
         self.unschedulable: NDArray[np.bool_] = np.zeros(INITIAL_CAPACITY, np.bool_)
         """Nodes that are cordoned, by row."""
         self.labels_version = 0

@@ -1,14 +1,15 @@
 """DefaultPreemption: which pods of lower priority must go so that a pod finds a place.
 
 On each node that could be made to suit, all pods of lower priority are taken away in thought, and then as many as
-possible are given back, the most important first; those that cannot be given back are the victims. Among the nodes, the
-one is chosen where the harm is least: the highest priority among the victims is lowest, then the sum of their
-priorities, then their number, then the one whose most important victims have run for the shortest time.
+possible are given back, first those whose going would break a disruption budget, the most important first; those that
+cannot be given back are the victims. Among the nodes, the one is chosen where the harm is least: fewest budgets are
+broken, then the highest priority among the victims is lowest, then the sum of their priorities, then their number, then
+the one whose most important victims have run for the shortest time.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -38,35 +39,45 @@ class Preemption:
         row: the row of the node.
         node: its name.
         victims: the pods that must go, the most important first.
+        violations: how many of them go against a disruption budget.
     """
 
     row: int
     node: str
     victims: tuple[PodInfo, ...]
+    violations: int = 0
 
 
 class Harm(NamedTuple):
     """How bad a preemption is; smaller is better."""
 
+    violations: int
     highest_priority: int
     sum_of_priorities: int
     victims: int
-    latest_start: float
+    latest_start: tuple[float, float]
 
 
-def importance(pod: PodInfo) -> tuple[int, float]:
+class Victims(NamedTuple):
+    """Pods that must go, the most important first, and how many of them go against a disruption budget."""
+
+    pods: tuple[PodInfo, ...]
+    violations: int
+
+
+def importance(pod: PodInfo) -> tuple[int, float, float]:
     """Sorts the most important pods first: the highest priority, then the one that was there first."""
-    return -pod.template.priority, pod.created
+    return -pod.template.priority, pod.started, pod.created
 
 
-def harm_of(victims: tuple[PodInfo, ...]) -> Harm:
+def harm_of(victims: Victims) -> Harm:
     """How bad it is to push these out."""
-    if not victims:
-        return Harm(-PRIORITY_OFFSET, 0, 0, 0.0)
-    highest = victims[0].template.priority
-    earliest = min(pod.created for pod in victims if pod.template.priority == highest)
-    total = sum(pod.template.priority + PRIORITY_OFFSET for pod in victims)
-    return Harm(highest, total, len(victims), -earliest)
+    pods, violations = victims
+    if not pods:
+        return Harm(0, -PRIORITY_OFFSET, 0, 0, (0.0, 0.0))
+    first = pods[0]
+    total = sum(pod.template.priority + PRIORITY_OFFSET for pod in pods)
+    return Harm(violations, first.template.priority, total, len(pods), (-first.started, -first.created))
 
 
 def plan(
@@ -92,12 +103,36 @@ def plan(
     """
     if not any(priority < template.priority for priority in cluster.resources.by_priority):
         return None
-    chosen = promising(template, cluster, rows) if by_resources_alone else rows
-    if not len(chosen):
+    best: tuple[Harm, int, Victims] | None = None
+    for chosen in promising(template, cluster, rows) if by_resources_alone else (rows,):
+        start = first % len(chosen)
+        order = [*chosen[start:].tolist(), *chosen[:start].tolist()]
+        found = examine(template, cluster, order, suits=suits, by_resources_alone=by_resources_alone, spared=spared)
+        if found is not None and (best is None or found[0] < best[0]):
+            best = found
+        if best is not None and not best[0].violations:
+            # Where more important pods would have to go it can only be worse.
+            break
+    if best is None:
         return None
-    start = first % len(chosen)
-    order = [*chosen[start:].tolist(), *chosen[:start].tolist()]
-    best: tuple[Harm, int, tuple[PodInfo, ...]] | None = None
+    _, row, victims = best
+    return Preemption(row, cluster.node_name(row), victims.pods, victims.violations)
+
+
+def examine(
+    template: Template,
+    cluster: Cluster,
+    order: Sequence[int],
+    *,
+    suits: Callable[[int], bool],
+    by_resources_alone: bool,
+    spared: Callable[[PodInfo], bool],
+) -> tuple[Harm, int, Victims] | None:
+    """The row where the harm is least, of the first ones in this order that have any victims; arguments as of `plan`.
+
+    Of equal ones the first.
+    """
+    best: tuple[Harm, int, Victims] | None = None
     examined = 0
     for row in order:
         if examined >= EXAMINED_MAX:
@@ -120,42 +155,40 @@ def plan(
         )
         if victims is None:
             continue
-        candidate = (harm_of(victims), examined, victims)
-        if best is None or candidate[:2] < best[:2]:
-            best = (*candidate[:2], victims)
-            best_row = row
-    if best is None:
-        return None
-    return Preemption(best_row, cluster.node_name(best_row), best[2])
+        harm = harm_of(victims)
+        if best is None or harm < best[0]:
+            best = harm, row, victims
+    return best
 
 
-def promising(template: Template, cluster: Cluster, rows: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The rows where removing pods up to some priority gives enough room, for the lowest such priority."""
+def promising(template: Template, cluster: Cluster, rows: NDArray[np.intp]) -> Iterator[NDArray[np.intp]]:
+    """The rows where removing pods up to some priority gives enough room, by that priority, lowest first."""
     resources = cluster.resources
     if any(resource not in resources.index for resource, _ in template.demand.amounts):
-        return rows[:0]
+        return
     asked = [(resources.index[resource], amount) for resource, amount in template.demand.amounts]
     missing = {
         number: resources.requested[number, rows] + amount - resources.allocatable[number, rows]
         for number, amount in asked
     }
     missing[-1] = resources.pods[rows] + 1 - resources.pods_max[rows]
+    known = np.zeros(len(rows), np.bool_)
     for priority in sorted(resources.by_priority):
         if priority >= template.priority:
-            break
+            return
         enough = np.ones(len(rows), np.bool_)
         for number in missing:
             missing[number] = missing[number] - resources.by_priority[priority][number, rows]
             enough &= missing[number] <= 0
-        if enough.any():
-            return rows[enough]
-    return rows[:0]
+        new = enough & ~known
+        if new.any():
+            known |= enough
+            yield rows[new]
 
 
-def victims_by_resources(
-    template: Template, cluster: Cluster, row: int, lower: list[PodInfo]
-) -> tuple[PodInfo, ...] | None:
+def victims_by_resources(template: Template, cluster: Cluster, row: int, lower: list[PodInfo]) -> Victims | None:
     """The victims on a row where resources alone decide; None: not even without all of them is there room."""
+    breaking = cluster.budgets.violations(lower)
     resources = cluster.resources
     wanted = [[pod.template.demand.amount(resource) for resource, _ in template.demand.amounts] for pod in lower]
     free = []
@@ -169,22 +202,31 @@ def victims_by_resources(
     places = int(resources.pods_max[row]) - int(resources.pods[row]) + len(lower) - 1
     if places < 0:
         return None
-    victims = []
-    for pod, amounts in zip(lower, wanted, strict=True):
+    victims, broken = [], 0
+    for position in returning(breaking):
+        amounts = wanted[position]
         rest = [have - amount for have, amount in zip(free, amounts, strict=True)]
         if places > 0 and (not rest or min(rest) >= 0):
             places -= 1
             free = rest
         else:
-            victims.append(pod)
-    return tuple(victims)
+            victims.append(lower[position])
+            broken += breaking[position]
+    return Victims(tuple(sorted(victims, key=importance)), broken)
+
+
+def returning(breaking: Sequence[bool]) -> list[int]:
+    """In which order pods are given back: first those whose going would break a budget."""
+    positions = range(len(breaking))
+    return sorted(positions, key=lambda position: not breaking[position]) if any(breaking) else [*positions]
 
 
 def victims_in_thought(
     cluster: Cluster, row: int, lower: list[PodInfo], suits: Callable[[int], bool]
-) -> tuple[PodInfo, ...] | None:
+) -> Victims | None:
     """The victims on a row, found by taking pods away and asking the filters; None: it does not help."""
     node = cluster.node_name(row)
+    breaking = cluster.budgets.violations(lower)
     away: dict[str, PodInfo] = {}
     try:
         for pod in lower:
@@ -192,13 +234,16 @@ def victims_in_thought(
             away[pod.uid] = pod
         if not suits(row):
             return None
-        for pod in lower:
+        broken = 0
+        for position in returning(breaking):
+            pod = lower[position]
             cluster.add_pod(pod, node)
             del away[pod.uid]
             if not suits(row):
                 cluster.remove_pod(pod.uid)
                 away[pod.uid] = pod
-        return tuple(pod for pod in lower if pod.uid in away)
+                broken += breaking[position]
+        return Victims(tuple(pod for pod in lower if pod.uid in away), broken)
     finally:
         for pod in away.values():
             cluster.add_pod(pod, node)

@@ -6,6 +6,7 @@ import random
 
 import pytest
 from steersman.core.v1 import Pod
+from steersman.policy.v1 import PodDisruptionBudget
 
 from scheduler.bootstrap import make_schedule
 from scheduler.reasons import Reasons
@@ -157,3 +158,119 @@ def test_nothing_is_left_behind_by_thoughts(schedule: Schedule) -> None:
     schedule.pod_changed(high, None, 2.0)
     assert (schedule.cluster.resources.requested == before).all()
     assert not schedule.nominated
+
+
+def budget(
+    name: str, allowed: int, labels: dict[str, str] | None, *, going: tuple[str, ...] = (), namespace: str = "default"
+) -> PodDisruptionBudget:
+    made = PodDisruptionBudget(metadata={"name": name, "namespace": namespace})
+    if labels is not None:
+        made.spec.selector.SetInParent()
+        made.spec.selector.match_labels.update(labels)
+    made.status.disruptions_allowed = allowed
+    for pod_name in going:
+        made.status.disrupted_pods[pod_name].seconds = 1
+    return made
+
+
+WEB, DB = {"app": "web"}, {"app": "db"}
+
+
+def two_nodes(schedule: Schedule) -> None:
+    """A node with a web pod, and one with a database of higher priority."""
+    for name, labels, priority in (("n1", WEB, 1), ("n2", DB, 5)):
+        schedule.node_changed(None, node(name, cpu="1"), 0)
+        there(schedule, pod(f"on-{name}", cpu="1", priority=priority, on=name, labels=labels))
+
+
+@pytest.mark.parametrize(
+    ("made", "chosen"),
+    [
+        (None, "n1"),
+        (budget("b", 1, WEB), "n1"),
+        (budget("b", 0, WEB), "n2"),
+        (budget("b", 0, DB), "n1"),
+        (budget("b", 0, {}), "n1"),
+        (budget("b", 0, None), "n1"),
+        (budget("b", 0, WEB, namespace="other"), "n1"),
+        (budget("b", 0, WEB, going=("on-n1",)), "n1"),
+    ],
+)
+@pytest.mark.parametrize("ports", [False, True])
+def test_a_disruption_budget_is_kept_where_another_node_will_do(
+    schedule: Schedule, made: PodDisruptionBudget | None, chosen: str, ports: bool
+) -> None:
+    two_nodes(schedule)
+    if made is not None:
+        schedule.budget_changed(None, made)
+    high = pod("high", cpu="1", priority=10)
+    if ports:
+        # Then more than resources has to be looked at.
+        high.spec.containers[0].ports.add(container_port=80, host_port=80)
+    attempt = tried(schedule, high)
+    assert victims(attempt) == (chosen, [f"on-{chosen}"])
+
+
+def test_a_budget_is_broken_when_nothing_else_helps(schedule: Schedule) -> None:
+    two_nodes(schedule)
+    schedule.budget_changed(None, budget("web", 0, WEB))
+    schedule.budget_changed(None, budget("db", 0, DB))
+    attempt = tried(schedule, pod("high", cpu="1", priority=10))
+    assert victims(attempt) == ("n1", ["on-n1"])
+    assert isinstance(attempt, Refusal)
+    assert attempt.preemption is not None
+    assert attempt.preemption.violations == 1
+
+
+def test_those_whom_a_budget_protects_are_given_back_first(schedule: Schedule) -> None:
+    schedule.node_changed(None, node("n1", cpu="3"), 0)
+    for name, labels, priority in (("a", WEB, 1), ("b", WEB, 1), ("c", DB, 5)):
+        there(schedule, pod(name, cpu="1", priority=priority, on="n1", labels=labels))
+    schedule.budget_changed(None, budget("web", 0, WEB))
+    assert victims(tried(schedule, pod("high", cpu="1", priority=10))) == ("n1", ["c"])
+    schedule.budget_changed(budget("web", 0, WEB), None)
+    assert victims(tried(schedule, pod("other", cpu="1", priority=10)))[1] != ["c"]
+
+
+def test_a_budget_counts_down_within_one_node(schedule: Schedule) -> None:
+    for name, number in (("n1", 2), ("n2", 2)):
+        schedule.node_changed(None, node(name, cpu="2"), 0)
+        for count in range(number):
+            labels = WEB if name == "n1" else {"app": f"other-{count}"}
+            there(schedule, pod(f"{name}-{count}", cpu="1", priority=1, on=name, labels=labels))
+    schedule.budget_changed(None, budget("web", 1, WEB))
+    assert victims(tried(schedule, pod("high", cpu="2", priority=10)))[0] == "n2"
+
+
+def test_of_equal_pods_the_one_that_started_last_goes(schedule: Schedule) -> None:
+    schedule.node_changed(None, node("n1", cpu="3"), 0)
+    for name, created, started in (("a", 10, 300), ("b", 20, 100), ("c", 30, 0)):
+        made = at(pod(name, cpu="1", priority=1, on="n1"), created)
+        if started:
+            made.status.start_time.seconds = started
+        there(schedule, made)
+    assert victims(tried(schedule, pod("high", cpu="1", priority=10))) == ("n1", ["c"])
+    # "c" has not left yet, so that two must go for two.
+    assert victims(tried(schedule, pod("next", cpu="1", priority=10)))[1] == ["a", "c"]
+
+
+def test_room_that_was_made_before_a_restart_is_kept(schedule: Schedule) -> None:
+    schedule.node_changed(None, node("n1", cpu="1"), 0)
+    high = pod("high", cpu="1", priority=10)
+    high.status.nominated_node_name = "n1"
+    schedule.pod_changed(None, high, 0)
+    low = pod("low", cpu="1", priority=1)
+    schedule.pod_changed(None, low, 0)
+    first, second = schedule.attempt(0), schedule.attempt(0)
+    assert isinstance(first, Placement)
+    assert first.pod.name == "high"
+    assert isinstance(second, Refusal)
+    assert second.nominated == ""
+
+
+def test_a_refusal_says_where_room_is_kept(schedule: Schedule) -> None:
+    schedule.node_changed(None, node("n1", cpu="1"), 0)
+    there(schedule, pod("low", cpu="1", on="n1"))
+    attempt = tried(schedule, pod("high", cpu="1", priority=10))
+    assert isinstance(attempt, Refusal)
+    assert attempt.nominated == "n1"
