@@ -1,4 +1,4 @@
-"""Generates the Python messages of `proto/` into `sdk/`, and the index of kinds.
+"""Generates the Python messages of `proto/` into `sdk/`, the index of kinds, and what the comments say.
 
 Nothing generated is committed; a stamp over the sources and the compiler's version says whether what is there is
 current, so that calling this often costs nothing.
@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import hashlib
 import importlib
+import json
 import shutil
 import sys
 from importlib import metadata
@@ -166,6 +167,42 @@ def write_clients() -> None:
     (SDK / "steersman" / "_sync_clients.py").write_text(sync_face.text(SDK, BANNER, messages + attributes))
 
 
+def write_docs(sources: list[Path]) -> None:
+    """Writes what the comments say of messages and their fields, for `steer explain`: data, read when it is asked for.
+
+    By message, the text about it and the texts about its fields by their names; paragraphs are lines.
+    """
+    from google.protobuf import descriptor_pb2
+    from grpc_tools import protoc
+
+    described = STAMP.parent / "descriptors.pb"
+    include = Path(protoc.__file__).parent / "_proto"
+    arguments = ["protoc", f"-I{PROTO}", f"-I{include}", "--include_source_info", f"--descriptor_set_out={described}"]
+    described.parent.mkdir(exist_ok=True)
+    if protoc.main([*arguments, *(str(source) for source in sources)]) != 0:
+        raise SystemExit("generate: the protobuf compiler refused a source (see above)")
+    files = descriptor_pb2.FileDescriptorSet.FromString(described.read_bytes())
+    described.unlink()
+    docs: dict[str, tuple[str, dict[str, str]]] = {}
+    for file in files.file:
+        if not file.package.startswith("steersman."):
+            continue
+        comments = {tuple(each.path): _paragraphs(each.leading_comments) for each in file.source_code_info.location}
+        for index, message in enumerate(file.message_type):
+            place = (file.DESCRIPTOR.fields_by_name["message_type"].number, index)
+            number = message.DESCRIPTOR.fields_by_name["field"].number
+            fields = {each.name: comments.get((*place, number, i), "") for i, each in enumerate(message.field)}
+            said = {name: text for name, text in fields.items() if text}
+            docs[f"{file.package}.{message.name}"] = (comments.get(place, ""), said)
+    text = json.dumps(docs, ensure_ascii=False, separators=(",", ":"), sort_keys=True)
+    (SDK / "steersman" / "_docs.json").write_text(text + "\n", encoding="utf-8")
+
+
+def _paragraphs(comment: str) -> str:
+    """A comment as its paragraphs, a line each."""
+    return "\n".join(" ".join(part.split()) for part in comment.split("\n\n") if part.strip())
+
+
 def main() -> None:
     """Generates what is out of date."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -176,6 +213,7 @@ def main() -> None:
     stamp = fingerprint(sources)
     folders = output_folders(sources)
     complete = all((folder / "__init__.py").exists() for folder in folders)
+    complete = complete and (SDK / "steersman" / "_docs.json").exists()
     if not arguments.force and complete and STAMP.exists() and STAMP.read_text() == stamp:
         return
     for stale in [*SDK.glob("steersman/*/v[0-9]*"), SDK / "etcd", SDK / "cri"]:
