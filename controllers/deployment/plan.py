@@ -15,10 +15,11 @@ from controllers.deployment.template import HASH_LABEL, hash_of, same
 from controllers.pods import condition, owned_by
 
 REVISION = "deployment.kubernetes.io/revision"
+HISTORY = "deployment.kubernetes.io/revision-history"
 DESIRED = "deployment.kubernetes.io/desired-replicas"
 MAXIMUM = "deployment.kubernetes.io/max-replicas"
 # Annotations of the Deployment that its ReplicaSets do not get.
-_OWN_ANNOTATIONS = frozenset({REVISION, DESIRED, MAXIMUM, "kubectl.kubernetes.io/last-applied-configuration"})
+_OWN_ANNOTATIONS = frozenset({REVISION, HISTORY, DESIRED, MAXIMUM, "kubectl.kubernetes.io/last-applied-configuration"})
 
 
 @dataclass(frozen=True)
@@ -149,23 +150,38 @@ def _make(deployment: Deployment, replicas: int, revision: int) -> ReplicaSet:
 
 
 def _annotate(replica_set: ReplicaSet, deployment: Deployment, revision: int) -> None:
+    """Notes on the ReplicaSet of the present version what the Deployment says of it, and its number.
+
+    Older ones keep what was said when they were the present one: it is their history.
+    """
+    annotations = replica_set.metadata.annotations
     for key, value in deployment.metadata.annotations.items():
         if key not in _OWN_ANNOTATIONS:
-            replica_set.metadata.annotations[key] = value
-    if revision:
-        replica_set.metadata.annotations[REVISION] = str(revision)
+            annotations[key] = value
+    before = revision_of(replica_set)
+    if 0 < before < revision:
+        # A version that is gone back to has had other numbers.
+        annotations[HISTORY] = f"{annotations[HISTORY]},{before}" if HISTORY in annotations else str(before)
+    annotations[REVISION] = str(revision)
+    _annotate_size(replica_set, deployment)
+
+
+def _annotate_size(replica_set: ReplicaSet, deployment: Deployment) -> None:
     limits = bounds(deployment)
     replica_set.metadata.annotations[DESIRED] = str(limits.replicas)
     replica_set.metadata.annotations[MAXIMUM] = str(limits.most)
 
 
 def _write(deployment: Deployment, replica_set: ReplicaSet, replicas: int, revision: int = 0) -> list[Action]:
-    """The write that gives a ReplicaSet so many replicas; nothing when it has them."""
+    """The write that gives a ReplicaSet so many replicas, and the present one its number; nothing when it has them."""
     changed = ReplicaSet()
     changed.CopyFrom(replica_set)
     changed.spec.replicas = replicas
     changed.spec.min_ready_seconds = deployment.spec.min_ready_seconds
-    _annotate(changed, deployment, max(revision, revision_of(replica_set)) if revision else 0)
+    if revision:
+        _annotate(changed, deployment, max(revision, revision_of(replica_set)))
+    else:
+        _annotate_size(changed, deployment)
     return [] if changed == replica_set else [UpdateReplicaSet(changed, replica_set.spec.replicas)]
 
 

@@ -174,6 +174,30 @@ def test_going_back_gives_the_old_version_the_newest_number() -> None:
     assert planning.revision_of(action.replica_set) == 3
 
 
+def test_a_version_remembers_its_earlier_numbers_and_what_was_said_of_it() -> None:
+    cause = "kubernetes.io/change-cause"
+    wanted = deployment(1, "a:1", max_surge=1, max_unavailable=0)
+    wanted.metadata.annotations[cause] = "back to a"
+    sets = [replica_set(wanted, "a:1", 0, revision=1, age_s=60), replica_set(wanted, "b:1", 1, revision=2)]
+    sets[0].metadata.annotations[cause], sets[1].metadata.annotations[cause] = "first", "try b"
+    [action] = planning.plan(wanted, sets)
+    assert isinstance(action, UpdateReplicaSet)
+    back = action.replica_set
+    assert (back.metadata.annotations[planning.HISTORY], back.metadata.annotations[cause]) == ("1", "back to a")
+    back.status.replicas = back.status.available_replicas = 1
+    [action] = planning.plan(wanted, [back, sets[1]])
+    assert isinstance(action, UpdateReplicaSet)
+    left = action.replica_set
+    assert (left.spec.replicas, left.metadata.annotations[cause]) == (0, "try b")
+    again = deployment(1, "b:1", max_surge=1, max_unavailable=0)
+    [action] = planning.plan(again, [back, left])
+    assert isinstance(action, UpdateReplicaSet)
+    third = deployment(1, "a:1", max_surge=1, max_unavailable=0)
+    [action] = planning.plan(third, [back, action.replica_set])
+    assert isinstance(action, UpdateReplicaSet)
+    assert action.replica_set.metadata.annotations[planning.HISTORY] == "1,3"
+
+
 def test_templates_are_told_apart_by_what_they_say() -> None:
     one, other = deployment(image="a:1").spec.template, deployment(image="b:1").spec.template
     assert hash_of(one, 0) == hash_of(deployment().spec.template, 0) != hash_of(other, 0)
