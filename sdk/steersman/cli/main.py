@@ -27,6 +27,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "edit": ("edit", "Change objects in an editor"),
     "exec": ("exec", "Run a command in a container"),
     "expose": ("expose", "Make a Service for pods"),
+    "explain": ("explain", "Say what a kind is, and what its fields mean"),
     "get": ("get", "Show objects"),
     "label": ("label", "Add, change and remove labels of objects"),
     "logs": ("logs", "Show what a container wrote"),
