@@ -38,6 +38,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "Run an image in a new pod"),
     "scale": ("scale", "Set the number of replicas"),
     "taint": ("taint", "Add, change and remove taints of nodes"),
+    "tree": ("tree", "Show what owns an object and what it owns"),
     "uncordon": ("uncordon", "Open nodes for new pods again"),
     "version": ("version", "Show the version"),
     "wait": ("wait", "Wait until objects are as you want them"),
