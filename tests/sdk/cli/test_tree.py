@@ -32,8 +32,9 @@ def shop() -> tuple[Deployment, list[ReplicaSet], list[Pod], Service]:
     web.status.ready_replicas = 1
     sets = []
     for revision in (1, 2):
-        one = with_uid(ReplicaSet())
+        one = ReplicaSet()
         one.metadata.name = f"web-{revision}"
+        with_uid(one)
         one.metadata.annotations["deployment.kubernetes.io/revision"] = str(revision)
         sets.append(owned(one, web, "Deployment"))
     pods = [owned(with_uid(pod(f"web-2-{n}", app="web")), sets[1], "ReplicaSet") for n in ("a", "b")]
