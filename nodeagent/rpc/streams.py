@@ -239,6 +239,8 @@ class Streams:
         inside = None if pod.spec.host_network else await self._network_namespace(sandbox.id)
         connection = await namespace.connect(inside, start.port)
         async with _streams(connection) as (reader, writer):
+            # The caller may wait for it before it sends anything.
+            yield PodPortForwardResponse()
 
             async def feed() -> None:
                 async for request in requests:

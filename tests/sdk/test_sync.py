@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import threading
 from collections.abc import Callable, Iterator
@@ -11,31 +10,20 @@ from typing import Any
 
 import pytest
 import steersman.sync
-from steersman import errors, pods, resource, testing, until
+from steersman import errors, pods, resource, until
 from steersman.client import ADDED, BOOKMARK
 from steersman.core.v1 import ConfigMap
 from steersman.streams import connection, process
 from steersman.sync import Api
 
+from tests.plane import plane_in_thread
+
 
 @pytest.fixture(scope="module")
 def configuration_file() -> Iterator[Path]:
     """The configuration of a control plane that lives in a thread of its own."""
-    ready, over = threading.Event(), threading.Event()
-    found: list[Path] = []
-
-    async def live() -> None:
-        async with testing.control_plane("apiserver") as plane:
-            found.append(plane.configuration())
-            ready.set()
-            await asyncio.to_thread(over.wait)
-
-    thread = threading.Thread(target=lambda: asyncio.run(live()))
-    thread.start()
-    assert ready.wait(30)
-    yield found[0]
-    over.set()
-    thread.join()
+    with plane_in_thread("apiserver") as path:
+        yield path
 
 
 @pytest.fixture

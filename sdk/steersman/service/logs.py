@@ -13,6 +13,19 @@ LEVELS = ("debug", "info", "warning", "error")
 FORMATS = ("auto", "json", "console")
 
 
+def default() -> None:
+    """For programs that have not set logging up: what is worth a warning goes to standard error.
+
+    structlog's own default writes everything to standard output, which belongs to the program.
+    """
+    if not structlog.is_configured():
+        structlog.configure(
+            wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+            # Looked up each time: standard error may be another one by then, as it is in tests.
+            logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+        )
+
+
 def configure(service: str, *, level: str = "info", fmt: str = "auto") -> None:
     """Sets up logging for the process; every line carries `service`.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import random
 import tempfile
 from collections.abc import AsyncIterator, Sequence
@@ -11,10 +10,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 
-import structlog
-
 from steersman.client import Api, connect_to
 from steersman.clock import Clock
+from steersman.service import logs
 from steersman.testing.hollow import HollowNode
 from steersman.testing.place import Place, service
 from steersman.testing.virtual import VirtualClock
@@ -80,9 +78,7 @@ async def control_plane(
     Raises:
         MissingServiceError: a service is not installed.
     """
-    if not structlog.is_configured():
-        # What is worth a warning is; the rest of several services would bury the test's own output.
-        structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING))
+    logs.default()
     loop = asyncio.get_running_loop()
     seed = random.SystemRandom().getrandbits(32) if seed is None else seed
     wanted = [name for name in services or SERVICES if name != "apiserver"]
