@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 from steersman.core.v1.event_pb2 import Event
 from steersman.errors import FieldViolation
-from steersman.validation.names import violation
+from steersman.validation import event as validation
 
 from apiserver.strategy import Strategy
 
@@ -29,7 +29,4 @@ class EventStrategy(Strategy):
 
     def validate(self, obj: Any) -> list[FieldViolation]:
         """An event is kept beside what it is about; about what has no namespace, in `default`."""
-        about = obj.involved_object.namespace
-        if obj.metadata.namespace != (about or "default") and not (not about and obj.metadata.namespace):
-            return violation("involvedObject.namespace", f"{about!r} is not the event's namespace")
-        return []
+        return validation.core(obj)

@@ -6,6 +6,7 @@ from typing import Any
 
 from steersman.core.v1.limit_range_pb2 import LimitRange
 from steersman.core.v1.resource_quota_pb2 import ResourceQuota
+from steersman.defaulting import limits as defaulting
 from steersman.errors import FieldViolation
 from steersman.scheduling.v1.priority_class_pb2 import PriorityClass
 from steersman.validation import limits as validation
@@ -44,18 +45,7 @@ class LimitRangeStrategy(Strategy):
 
     def default(self, obj: Any) -> None:
         """See `Strategy.default`."""
-        for item in obj.spec.limits:
-            if item.type != "Container":
-                continue
-            for name, amount in item.max.items():
-                if name not in item.default:
-                    item.default[name].value = amount.value
-            for name, amount in item.default.items():
-                if name not in item.default_request:
-                    item.default_request[name].value = amount.value
-            for name, amount in item.min.items():
-                if name not in item.default_request:
-                    item.default_request[name].value = amount.value
+        defaulting.limit_range(obj)
 
     def validate(self, obj: Any) -> list[FieldViolation]:
         """See `Strategy.validate`."""
@@ -73,8 +63,7 @@ class PriorityClassStrategy(Strategy):
 
     def default(self, obj: Any) -> None:
         """See `Strategy.default`."""
-        if not obj.preemption_policy:
-            obj.preemption_policy = "PreemptLowerPriority"
+        defaulting.priority_class(obj)
 
     def validate(self, obj: Any) -> list[FieldViolation]:
         """See `Strategy.validate`."""

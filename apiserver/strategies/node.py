@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ipaddress
 from typing import Any, ClassVar
 
 from steersman.core.v1.node_pb2 import Node
 from steersman.errors import FieldViolation
-from steersman.validation import names
-from steersman.validation.meta import one_of
+from steersman.validation import node as validation
 from steersman.validation.names import violation
-from steersman.validation.scheduling import EFFECTS
 
 from apiserver.strategy import Strategy
 
@@ -32,22 +29,7 @@ class NodeStrategy(Strategy):
 
     def validate(self, obj: Any) -> list[FieldViolation]:
         """See `Strategy.validate`."""
-        found: list[FieldViolation] = []
-        seen: set[tuple[str, str]] = set()
-        for index, taint in enumerate(obj.spec.taints):
-            field = f"spec.taints[{index}]"
-            found += names.label_key(f"{field}.key", taint.key)
-            found += names.label_value(f"{field}.value", taint.value)
-            found += one_of(f"{field}.effect", taint.effect, EFFECTS)
-            if (taint.key, taint.effect) in seen:
-                found += violation(field, f"{taint.key} with {taint.effect} stands twice")
-            seen.add((taint.key, taint.effect))
-        for index, cidr in enumerate(obj.spec.pod_cidrs):
-            try:
-                ipaddress.ip_network(cidr)
-            except ValueError as error:
-                found += violation(f"spec.podCIDRs[{index}]", str(error))
-        return found
+        return validation.node(obj)
 
     def validate_update(self, new: Any, old: Any) -> list[FieldViolation]:
         """See `Strategy.validate_update`."""

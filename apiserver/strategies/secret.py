@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, ClassVar
 
 from steersman.core.v1.secret_pb2 import Secret
+from steersman.defaulting import configuration as defaulting
 from steersman.errors import FieldViolation
 from steersman.validation import configuration as validation
 from steersman.validation.names import violation
@@ -20,10 +21,7 @@ class SecretStrategy(Strategy):
 
     def default(self, obj: Any) -> None:
         """See `Strategy.default`."""
-        obj.type = obj.type or "Opaque"
-        for name, text in obj.string_data.items():
-            obj.data[name] = text.encode()
-        obj.ClearField("string_data")
+        defaulting.secret(obj)
 
     def validate(self, obj: Any) -> list[FieldViolation]:
         """See `Strategy.validate`."""

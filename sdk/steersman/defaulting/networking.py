@@ -31,3 +31,12 @@ def endpoints(obj: Any) -> None:
     for subset in obj.subsets:
         for port in subset.ports:
             port.protocol = port.protocol or "TCP"
+
+
+def endpoint_slice(obj: Any) -> None:
+    """Fills in the names and protocols of ports."""
+    for port in obj.ports:
+        if not port.HasField("name"):
+            port.name = ""
+        if not port.HasField("protocol"):
+            port.protocol = "TCP"

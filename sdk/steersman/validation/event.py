@@ -1,4 +1,4 @@
-"""Rules of the events of the group events.k8s.io, which are stricter than those of the core group."""
+"""Rules of events; those of the group events.k8s.io are stricter than those of the core group."""
 
 from __future__ import annotations
 
@@ -13,6 +13,14 @@ from steersman.validation.workload import unchanged
 CHARACTERS_MAX = 128
 NOTE_BYTES_MAX = 1024
 _OLD = ("deprecated_source", "deprecated_first_timestamp", "deprecated_last_timestamp", "deprecated_count")
+
+
+def core(obj: Any) -> list[FieldViolation]:
+    """What is wrong with an event of the core group: it is kept beside what it is about."""
+    about = obj.involved_object.namespace
+    if obj.metadata.namespace != (about or "default") and not (not about and obj.metadata.namespace):
+        return violation("involvedObject.namespace", f"{about!r} is not the event's namespace")
+    return []
 
 
 def created(obj: Any) -> list[FieldViolation]:
