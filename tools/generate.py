@@ -223,6 +223,7 @@ def main() -> None:
     write_packages(folders)
     write_kinds_index(folders)
     write_clients()
+    write_docs(sources)
     STAMP.parent.mkdir(exist_ok=True)
     STAMP.write_text(stamp)
     print(f"generated {len(sources)} protobuf files into sdk/")
