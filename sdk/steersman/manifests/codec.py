@@ -11,6 +11,7 @@ import base64
 import binascii
 import json
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -73,6 +74,17 @@ def show_path(path: Path) -> str:
         else:
             text += f"[{part}]"
     return text
+
+
+def read_path(text: str) -> Path:
+    """The path that people write as `spec.containers[0].image`; the other way round than `show_path`."""
+    parts: list[str | int] = []
+    for index, name in re.findall(r"\[([^\]]*)\]|([^.\[\]]+)", text):
+        if name:
+            parts.append(name)
+        else:
+            parts.append(int(index) if index.isdecimal() else index)
+    return tuple(parts)
 
 
 @dataclass(frozen=True)

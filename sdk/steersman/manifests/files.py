@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -42,10 +42,25 @@ class ManifestError(ValueError):
 
 @dataclass(frozen=True)
 class Manifest:
-    """One object and where it stands."""
+    """One object and where it stands.
+
+    Attributes:
+        obj: the object.
+        place: where it begins.
+        document: the document that it stands in, or is a part of.
+        path: the way to it in the document.
+    """
 
     obj: Any
     place: Place
+    document: text.Document | None = field(default=None, repr=False, compare=False)
+    path: codec.Path = ()
+
+    def place_of(self, name: str) -> Place:
+        """Where a field stands that is named as in errors, "spec.containers[0].image"; or what is around it."""
+        if self.document is None:
+            return self.place
+        return Place(self.place.source, self.document.line_of((*self.path, *codec.read_path(name))))
 
 
 def read(names: Iterable[str], *, recursive: bool = False) -> list[Manifest]:
@@ -86,7 +101,8 @@ def parse(content: str, source: str) -> list[Manifest]:
                         for p in error.problems
                     ]
                 else:
-                    manifests.append(Manifest(obj, Place(source, document.line_of(path))))
+                    place = Place(source, document.line_of(path))
+                    manifests.append(Manifest(obj, place, document, path))
     except text.SyntaxProblem as error:
         problems.append((Place(source, error.line), f"not YAML: {error.reason}"))
     if problems:
