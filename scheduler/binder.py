@@ -14,11 +14,11 @@ from steersman.core.v1 import Pod
 from steersman.recorder import Recorder
 
 from scheduler.metrics import Metrics
+from scheduler.musters import CrewError, Musters
 from scheduler.plugins.default_preemption import Preemption
 from scheduler.pod import PodInfo
 from scheduler.schedule import UNSCHEDULABLE_REASON, Assumption, Placement, Refusal, Schedule
 from scheduler.volume_binder import VolumeBinder, VolumeError
-from scheduler.volumes import VolumePlan
 
 log = structlog.get_logger(__name__)
 
@@ -57,6 +57,7 @@ class Binder:
         self._metrics = metrics
         self._waker = waker
         self._volumes = volumes
+        self._musters = Musters(clock)
         self._slots = asyncio.Semaphore(BINDINGS_MAX)
         self._reports = asyncio.Semaphore(REPORTS_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -66,8 +67,8 @@ class Binder:
 
         A pod whose volumes must be seen to first takes up no room until that is done.
         """
-        if placement.volumes is not None:
-            self._start(self._bind_later(placement, placement.volumes))
+        if placement.volumes is not None or placement.crew is not None:
+            self._start(self._bind_later(placement))
             return
         await self._slots.acquire()
         self._start(self._bind(placement))
@@ -102,13 +103,19 @@ class Binder:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
-    async def _bind_later(self, placement: Placement, plan: VolumePlan) -> None:
-        pod = placement.pod
+    async def _bind_later(self, placement: Placement) -> None:
+        """Binds a pod when its volumes are ready, and enough of its group."""
+        pod, crew = placement.pod, placement.crew
         try:
-            await self._volumes.carry_out(plan, placement.volumes_timeout_s)
-        except VolumeError as error:
-            log.info("volumes not ready", pod=str(pod), node=placement.node, error=error.reason)
-            self._recorder.event(pod.message, "Warning", "FailedScheduling", f"binding volumes: {error.reason}")
+            if placement.volumes is not None:
+                await self._volumes.carry_out(placement.volumes, placement.volumes_timeout_s)
+            if crew is not None:
+                await self._musters.ready(crew, pod.uid)
+        except (VolumeError, CrewError) as error:
+            log.info("not bound", pod=str(pod), node=placement.node, error=error.reason)
+            if crew is not None and isinstance(error, VolumeError):
+                self._musters.failed(crew, pod.uid)
+            self._recorder.event(pod.message, "Warning", "FailedScheduling", f"not bound: {error.reason}")
             self._schedule.bind_failed(pod.uid, self._clock.monotonic())
             self._waker.wake()
             return

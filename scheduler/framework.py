@@ -202,6 +202,10 @@ class Framework:
                 total += scaled
         return {cluster.node_name(row): score for row, score in zip(passing.tolist(), total.tolist(), strict=True)}
 
+    def asked(self, template: Template) -> tuple[ExtenderSpec, ...]:
+        """The extenders that are asked about pods of a template."""
+        return tuple(one for one in self.profile.extenders if one.concerns(template))
+
     def one_of(self, nodes: Sequence[str]) -> str:
         """One of several equally good nodes, at random."""
         return nodes[0] if len(nodes) == 1 else nodes[self._source.randrange(len(nodes))]

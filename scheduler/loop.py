@@ -129,7 +129,7 @@ class Loop:
         if now - self._tended < HOUSEKEEPING_S:
             return
         self._tended = now
-        schedule.queue.flush(now)
+        schedule.tend(now)
         for assumption in schedule.overdue(now):
             assumption.since = now
             self._binder.start_settling(assumption)

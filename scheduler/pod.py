@@ -25,6 +25,15 @@ from scheduler.volumes import PodVolumes, volumes_of
 
 UNSATISFIABLE_REFUSE, UNSATISFIABLE_ANYWAY = "DoNotSchedule", "ScheduleAnyway"
 DEFAULT_SCHEDULER = "default-scheduler"
+
+# The group's name and its size, under this project's labels and under those of the coscheduling plugin.
+GROUP_LABELS = (
+    "scheduling.steersman.io/pod-group",
+    "pod-group.scheduling.sigs.k8s.io/name",
+    "scheduling.x-k8s.io/pod-group",
+)
+MINIMUM_LABELS = ("scheduling.steersman.io/min-available", "pod-group.scheduling.sigs.k8s.io/min-available")
+TIMEOUT_LABEL = "scheduling.steersman.io/timeout-seconds"
 _INTEGER = re.compile(r"-?\d{1,18}", re.ASCII)
 
 
@@ -90,6 +99,21 @@ class Spread:
 
 
 @dataclass(frozen=True)
+class Gang:
+    """The group that a pod is scheduled with.
+
+    Attributes:
+        name: its name, within the namespace.
+        minimum: how many members must have a node before any may run.
+        timeout_s: how long members that are ready wait for others, seconds.
+    """
+
+    name: str
+    minimum: int
+    timeout_s: float
+
+
+@dataclass(frozen=True)
 class Template:
     """What pods of one make have in common.
 
@@ -114,6 +138,7 @@ class Template:
         owner: (kind, name) of the controller; empty strings: none.
         scheduler_name: which scheduler it is for.
         node_name: the node that the pod names; only in what-if questions.
+        gang: the group that they are scheduled with; None: each for itself.
         volumes: volumes that limit where it may go; None: none do.
         plain: the same without the volumes; None: it has none.
     """
@@ -138,6 +163,7 @@ class Template:
     owner: tuple[str, str] = ("", "")
     scheduler_name: str = DEFAULT_SCHEDULER
     node_name: str = ""
+    gang: Gang | None = None
     volumes: PodVolumes | None = None
     plain: Template | None = None
 
@@ -332,7 +358,39 @@ def read_template(namespace: str, labels: Mapping[str, str], owner: tuple[str, s
         gates=tuple(gate.name for gate in spec.scheduling_gates),
         owner=owner,
         scheduler_name=spec.scheduler_name or DEFAULT_SCHEDULER,
+        gang=gang_of(labels, spec.scheduling_group.pod_group_name),
     )
+
+
+def gang_of(labels: Mapping[str, str], named: str = "") -> Gang | None:
+    """The group that a pod with these labels belongs to; None: none.
+
+    Args:
+        labels: the pod's labels.
+        named: the group that its spec names; empty: none.
+
+    Raises:
+        PodError: the labels make no sense.
+    """
+    if not named and not any(label in labels for label in GROUP_LABELS):
+        return None
+    name = next((labels[label] for label in GROUP_LABELS if label in labels), named)
+    for label in MINIMUM_LABELS:
+        if label in labels:
+            return Gang(name, _number(labels, label, 1, 10_000), _number(labels, TIMEOUT_LABEL, 1, 86_400, 60))
+    if GROUP_LABELS[0] in labels:
+        raise PodError(f"metadata.labels[{MINIMUM_LABELS[0]}]: required beside {GROUP_LABELS[0]}")
+    # A group that is for somebody else to know: its size is said nowhere here.
+    return None
+
+
+def _number(labels: Mapping[str, str], label: str, low: int, high: int, default: int = 0) -> int:
+    text = labels.get(label)
+    if text is None:
+        return default
+    if not _INTEGER.fullmatch(text) or not low <= int(text) <= high:
+        raise PodError(f"metadata.labels[{label}]: {text!r} is not a number from {low} to {high}")
+    return int(text)
 
 
 def tolerance(message: Toleration) -> Tolerance:

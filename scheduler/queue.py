@@ -137,6 +137,13 @@ class Queue:
             return entry
         return None
 
+    def take(self, entry: Entry) -> None:
+        """Takes out an entry that waits, to be tried beside the one that `pop` gave; it is in flight then."""
+        self._leave(entry)
+        entry.state = IN_FLIGHT
+        entry.outdated = False
+        entry.attempts += 1
+
     def _advance(self, now: float) -> None:
         """Activates what has backed off long enough or waited too long."""
         while self._backoff and self._backoff[0][0] <= now:

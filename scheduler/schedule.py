@@ -6,9 +6,11 @@ taken the binding. The assumption ends when the pod is seen bound, when the bind
 
 from __future__ import annotations
 
+import itertools
 from collections import OrderedDict, deque
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from math import inf
 
 from steersman.core.v1 import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service
 from steersman.policy.v1 import PodDisruptionBudget
@@ -20,6 +22,8 @@ from scheduler.columns.cluster import Cluster
 from scheduler.columns.storage import drivers_of
 from scheduler.extender import ExtenderSpec, Judgement
 from scheduler.framework import Choice, Evidence, Framework
+from scheduler.gangs import NAME as GANG
+from scheduler.gangs import Crew, GangKey, Gangs, incomplete, key_of, without_room
 from scheduler.plugins.default_preemption import Preemption
 from scheduler.plugins.plugin import NAMESPACE_CHANGED, NODE_CHANGED, POD_CAME, POD_LEFT, STORAGE_CHANGED
 from scheduler.pod import DEFAULT_SCHEDULER, PodError, PodInfo, PodReader, Template
@@ -30,6 +34,7 @@ from scheduler.volumes import ClaimKey, VolumePlan, claim_of, class_of, volume_o
 REMEMBERED_MAX = 256
 STAND_IN = "nominated/"
 NOTHING: frozenset[str] = frozenset()
+FOR_GANG = frozenset((GANG,))
 ASSUMED_LONGEST_S = 30.0
 UNSCHEDULABLE_REASON, GATED_REASON, ERROR_REASON = "Unschedulable", "SchedulingGated", "SchedulerError"
 GATED_MESSAGE = "Scheduling is blocked due to non-empty scheduling gates"
@@ -46,6 +51,7 @@ class Placement:
         waited_s: how long it was in the queue.
         volumes: what must be done about its volumes before it is bound; None: nothing.
         volumes_timeout_s: how long that may take, seconds.
+        crew: the members of its group that it is bound together with; None: it is bound by itself.
     """
 
     pod: PodInfo
@@ -54,6 +60,7 @@ class Placement:
     waited_s: float
     volumes: VolumePlan | None = None
     volumes_timeout_s: float = 0.0
+    crew: Crew | None = None
 
 
 @dataclass(frozen=True)
@@ -128,6 +135,19 @@ class Assumption:
     patient_s: float = ASSUMED_LONGEST_S
 
 
+@dataclass
+class Consultation:
+    """A group about whose members extenders are asked; it is decided on when there are answers for all of them.
+
+    Attributes:
+        entries: the members.
+        answers: what was said, by uid; None: an extender that cannot be done without failed.
+    """
+
+    entries: list[Entry]
+    answers: dict[str, Sequence[Judgement] | None] = field(default_factory=dict)
+
+
 @dataclass(frozen=True)
 class Memory:
     """A decision that was made.
@@ -153,6 +173,27 @@ def claims_of(template: Template) -> list[ClaimKey]:
     return [(template.namespace, use.name) for use in volumes.claims] if volumes is not None else []
 
 
+def spared(pod: PodInfo) -> bool:
+    """Whether a pod is no victim whatever its priority: it only stands for room that is kept."""
+    return pod.uid.startswith(STAND_IN)
+
+
+def weighed(scores: Mapping[str, int], judgements: Iterable[Judgement]) -> tuple[dict[str, int], dict[Reason, int]]:
+    """Nodes and scores with what extenders said of them, and why they refused how many."""
+    left = dict(scores)
+    refused: dict[Reason, int] = {}
+    for judgement in judgements:
+        extender = judgement.extender
+        for node, text in judgement.refusals.items():
+            if left.pop(node, None) is not None:
+                reason = Reason(extender.name, "EXTENDER", text, resolvable=False)
+                refused[reason] = refused.get(reason, 0) + 1
+        for node, score in judgement.scores.items():
+            if node in left:
+                left[node] += score * extender.weight
+    return left, refused
+
+
 class Schedule:
     """See the module. One instance serves all profiles, for they share the nodes."""
 
@@ -166,7 +207,15 @@ class Schedule:
         self.remembered: OrderedDict[str, Memory] = OrderedDict()
         self.reports: deque[Refusal] = deque()
         """What is to be told about pods that never reach an attempt."""
+        self.gangs = Gangs()
+        """Who belongs to which group."""
         self._reader = PodReader()
+        self._decided: deque[Placement | Refusal | Inquiry] = deque()
+        self._consultations: dict[GangKey, Consultation] = {}
+        self._room_since: dict[GangKey, float] = {}
+        self._gave_up: dict[GangKey, float] = {}
+        """When a group last gave up the room that it had waited for in vain; others have their turn for as long."""
+        self._crews = itertools.count(1)
 
     # Events.
 
@@ -185,6 +234,7 @@ class Schedule:
         except PodError as error:
             self._senseless(new, error.reason, now)
             return
+        self.gangs.set(info)
         if info.node_name:
             self._pod_bound(info, now)
         elif uid in self.assumed:
@@ -206,6 +256,7 @@ class Schedule:
     def _senseless(self, pod: Pod, reason: str, now: float) -> None:
         uid = pod.metadata.uid
         self.queue.remove(uid)
+        self.gangs.remove(uid)
         if pod.spec.node_name:
             return
         self.reports.append(Refusal(pod, ERROR_REASON, f"the pod cannot be scheduled: {reason}"))
@@ -215,6 +266,7 @@ class Schedule:
         self.queue.remove(uid)
         self._assume_no_more(uid)
         self._withdraw(uid)
+        self.gangs.remove(uid)
         row = self.cluster.remove_pod(uid, pod.spec.node_name)
         if row is not None:
             self._wake(POD_LEFT, row, now)
@@ -356,7 +408,8 @@ class Schedule:
 
         def helps(template: Template, refused_by: frozenset[str]) -> bool:
             framework = self._framework(template)
-            if framework is None:
+            if framework is None or refused_by == FOR_GANG:
+                # Those who wait for others of their group alone come along with them.
                 return False
             if any(event in framework.helped_by.get(name, NOTHING) for name in refused_by):
                 # Their verdict about one node may depend on what happened at another.
@@ -373,21 +426,27 @@ class Schedule:
     def attempt(self, now: float) -> Placement | Refusal | Inquiry | None:
         """Tries the next pod; None when no pod may be tried now.
 
-        An `Inquiry` leaves the pod in flight until it is answered by `settle` or ended by `inquiry_failed`.
+        An `Inquiry` leaves the pod in flight until it is answered by `settle` or ended by `inquiry_failed`. What was
+        decided for the other members of a pod's group comes with the next calls.
         """
+        if self._decided:
+            return self._decided.popleft()
         entry = self.queue.pop(now)
         if entry is None:
             return None
         pod = entry.pod
         framework = self._framework(pod.template)
         assert framework is not None, "only pods of known profiles are queued"
+        key = key_of(pod.template)
+        if key is not None and (lacking := self._lacking(key)) > 0:
+            return self._attempt_gang(framework, key, entry, lacking, now)
         nomination = self._withdraw(pod.uid)
         row = self.cluster.rows.get(nomination.node) if nomination else None
         outcome = framework.decide(pod, preferred=row)
         if isinstance(outcome, Diagnosis):
             outcome = self._despite_nominations(framework, pod, outcome)
         if isinstance(outcome, Choice):
-            asked = tuple(one for one in framework.profile.extenders if one.concerns(pod.template))
+            asked = framework.asked(pod.template)
             if asked:
                 return Inquiry(pod, framework.rank(pod.template), asked)
             self._remember(Memory(pod, now, outcome.node, framework.evidence(), None))
@@ -398,7 +457,7 @@ class Schedule:
             self._nominate(pod, nomination.node)
             outcome = replace(outcome, note=f"waiting for pods to leave {nomination.node}.")
         else:
-            preemption, note = framework.preempt(pod.template, spared=lambda other: other.uid.startswith(STAND_IN))
+            preemption, note = framework.preempt(pod.template, spared=spared)
             outcome = replace(outcome, note=note)
             if preemption is not None:
                 self._nominate(pod, preemption.node)
@@ -427,6 +486,9 @@ class Schedule:
     def settle(self, inquiry: Inquiry, judgements: Sequence[Judgement], now: float) -> Placement | Refusal | None:
         """Decides with what extenders said. None: the pod is gone, or what suited suits no more; it is tried again."""
         pod = inquiry.pod
+        if self._consulted(pod, judgements, now):
+            # What follows for its group comes with the next attempts.
+            return None
         entry = self.queue.entries.get(pod.uid)
         framework = self._framework(pod.template)
         if entry is None or entry.state != IN_FLIGHT or framework is None:
@@ -435,17 +497,7 @@ class Schedule:
             # It asks for something else now.
             self.queue.fail(pod.uid, now)
             return None
-        scores = dict(inquiry.scores)
-        refused: dict[Reason, int] = {}
-        for judgement in judgements:
-            extender = judgement.extender
-            for node, text in judgement.refusals.items():
-                if scores.pop(node, None) is not None:
-                    reason = Reason(extender.name, "EXTENDER", text, resolvable=False)
-                    refused[reason] = refused.get(reason, 0) + 1
-            for node, score in judgement.scores.items():
-                if node in scores:
-                    scores[node] += score * extender.weight
+        scores, refused = weighed(inquiry.scores, judgements)
         if not scores:
             return self._refuse_after_inquiry(pod, framework, refused, now)
         while scores:
@@ -469,8 +521,276 @@ class Schedule:
 
     def inquiry_failed(self, inquiry: Inquiry, why: str, now: float) -> Refusal:
         """An extender that cannot be done without gave no useful answer; the pod is tried again later."""
-        self.queue.fail(inquiry.pod.uid, now)
+        if not self._consulted(inquiry.pod, None, now):
+            self.queue.fail(inquiry.pod.uid, now)
         return Refusal(inquiry.pod.message, ERROR_REASON, why)
+
+    # Groups.
+
+    def _lacking(self, key: GangKey) -> int:
+        """How many more members of a group need a node before any may run."""
+        have = sum(
+            not info.terminating and (bool(info.node_name) or uid in self.assumed)
+            for uid, info in self.gangs.members(key).items()
+        )
+        return self.gangs.minimum(key) - have
+
+    def _attempt_gang(
+        self, framework: Framework, key: GangKey, entry: Entry, lacking: int, now: float
+    ) -> Placement | Refusal | Inquiry | None:
+        """Tries all members of a group that wait; `entry` is the one whose turn it is.
+
+        Nothing is held while anything is undecided, so that two groups cannot wait for each other.
+        """
+        others = self.gangs.waiting(key, self.queue)
+        if len(others) + 1 < lacking:
+            present = self.gangs.minimum(key) - lacking + len(others) + 1
+            return self._refuse_for_gang(entry, incomplete(key, present, self.gangs.minimum(key)), now)
+        for other in others:
+            self.queue.take(other)
+        entries = [entry, *others]
+        asked = {one.pod.uid: framework.asked(one.pod.template) for one in entries}
+        if key in self._consultations:
+            # Others of its group are being asked about; it comes along the next time.
+            for one in entries:
+                self.queue.fail(one.pod.uid, now)
+        elif any(asked.values()):
+            self._consultations[key] = Consultation(entries)
+            for one in entries:
+                scores = framework.rank(one.pod.template)
+                self._decided.append(Inquiry(one.pod, scores, asked[one.pod.uid] if scores else ()))
+        else:
+            self._decide_gang(framework, key, entries, lacking, {}, now)
+        return self._next_decided()
+
+    def _next_decided(self) -> Placement | Refusal | Inquiry | None:
+        return self._decided.popleft() if self._decided else None
+
+    def _consulted(self, pod: PodInfo, answer: Sequence[Judgement] | None, now: float) -> bool:
+        """Takes in what extenders said of a member of a group, and decides when it was the last; whether it was one."""
+        key = key_of(pod.template)
+        consultation = self._consultations.get(key) if key is not None else None
+        if key is None or consultation is None or all(one.pod.uid != pod.uid for one in consultation.entries):
+            return False
+        consultation.answers[pod.uid] = answer
+        if len(consultation.answers) < len(consultation.entries):
+            return True
+        del self._consultations[key]
+        framework = self._framework(pod.template)
+        there = [
+            one
+            for one in consultation.entries
+            if one.state == IN_FLIGHT and self.queue.entries.get(one.pod.uid) is one and not one.outdated
+        ]
+        for one in consultation.entries:
+            if one not in there and one.state == IN_FLIGHT:
+                self.queue.fail(one.pod.uid, now)
+        if framework is not None and there:
+            self._decide_gang(framework, key, there, self._lacking(key), consultation.answers, now)
+        return True
+
+    def _decide_gang(
+        self,
+        framework: Framework,
+        key: GangKey,
+        entries: list[Entry],
+        lacking: int,
+        answers: Mapping[str, Sequence[Judgement] | None],
+        now: float,
+    ) -> None:
+        """Places at least as many members as are lacking, or none of them."""
+        kept = {one.pod.uid: self._withdraw(one.pod.uid) for one in entries}
+        placed: list[Placement] = []
+        failed: dict[str, Diagnosis | None] = {}
+        try:
+            for position, one in enumerate(entries):
+                if len(placed) + len(entries) - position < lacking:
+                    break
+                nomination = kept[one.pod.uid]
+                row = self.cluster.rows.get(nomination.node) if nomination else None
+                outcome = self._choose(framework, one.pod, row, answers)
+                if isinstance(outcome, Choice):
+                    placement = self._place(framework, one, outcome.row, now)
+                    self._remember(Memory(one.pod, now, outcome.node, framework.evidence(), None))
+                    placed.append(placement)
+                else:
+                    failed[one.pod.uid] = outcome
+        except BaseException:
+            self._take_back(placed)
+            raise
+        if len(placed) < lacking:
+            self._take_back(placed)
+            self._refuse_gang(framework, key, entries, lacking, len(placed), failed, kept, now)
+            return
+        self._room_since.pop(key, None)
+        self._gave_up.pop(key, None)
+        members = frozenset(one.pod.uid for one in placed)
+        crew = Crew(key, next(self._crews), members, max(lacking, 1), self.gangs.timeout_s(key))
+        for placement in placed:
+            self.assumed[placement.pod.uid].patient_s += crew.timeout_s
+            self._decided.append(replace(placement, crew=crew))
+        for one in entries:
+            if one.pod.uid in failed:
+                self._refuse_member(framework, one, failed[one.pod.uid], now)
+
+    def _choose(
+        self,
+        framework: Framework,
+        pod: PodInfo,
+        preferred: int | None,
+        answers: Mapping[str, Sequence[Judgement] | None],
+    ) -> Choice | Diagnosis | None:
+        """A node for a member of a group, why there is none, or None when an extender failed."""
+        outcome = framework.decide(pod, preferred=preferred)
+        if pod.uid not in answers or isinstance(outcome, Diagnosis):
+            return outcome
+        answer = answers[pod.uid]
+        if answer is None:
+            return None
+        scores, refused = weighed(framework.rank(pod.template), answer)
+        if not scores:
+            counts = {**framework.diagnosis(pod.template).counts, **refused}
+            return Diagnosis(sum(counts.values()), counts)
+        highest = max(scores.values())
+        node = framework.one_of([name for name, score in scores.items() if score == highest])
+        row = self.cluster.rows.get(node)
+        assert row is not None, "only present nodes are ranked"
+        return Choice(row, node, highest, len(scores))
+
+    def _take_back(self, placed: Iterable[Placement]) -> None:
+        """Undoes placements that nobody has heard of yet."""
+        for one in placed:
+            self._assume_no_more(one.pod.uid)
+            self.cluster.remove_pod(one.pod.uid, one.node)
+
+    def _refuse_gang(
+        self,
+        framework: Framework,
+        key: GangKey,
+        entries: list[Entry],
+        lacking: int,
+        found: int,
+        failed: Mapping[str, Diagnosis | None],
+        kept: Mapping[str, Nomination | None],
+        now: float,
+    ) -> None:
+        """No member is placed: room is waited for, or made, for all who are lacking, or for none."""
+        since = self._room_since.get(key)
+        in_time = since is None or now - since < self.gangs.timeout_s(key)
+        leaving = [one for one in kept.values() if one is not None and self._still_leaving(one)]
+        made: dict[str, Preemption | None] = {}
+        note = ""
+        if leaving and in_time:
+            for before in kept.values():
+                if before is not None:
+                    self._nominate(before.pod, before.node)
+            note = f"waiting for pods to leave {', '.join(sorted({one.node for one in leaving}))}."
+        elif None not in failed.values() and now - self._gave_up.get(key, -inf) >= self.gangs.timeout_s(key):
+            made = self._room_for_gang(framework, entries, lacking)
+            if made:
+                self._room_since[key] = now
+            else:
+                self._room_since.pop(key, None)
+        for one in entries:
+            uid = one.pod.uid
+            diagnosis = failed.get(uid)
+            nomination = self.nominated.get(uid)
+            if uid in failed and diagnosis is None:
+                # Its extender failed, which is told already; when it comes back, it brings the others along.
+                self.queue.fail(uid, now)
+            elif diagnosis is None:
+                self._decided.append(
+                    self._refuse_for_gang(one, without_room(key, found, lacking), now, nomination, made.get(uid), note)
+                )
+            else:
+                self._remember(Memory(one.pod, now, "", framework.evidence(), diagnosis))
+                self.queue.refuse(uid, diagnosis.plugins, now)
+                told = replace(diagnosis, note=note or f'pod group "{key.name}": room for {found} of {lacking} pods.')
+                self._decided.append(
+                    Refusal(
+                        *(one.pod.message, UNSCHEDULABLE_REASON, str(told), told, made.get(uid)),
+                        nominated=nomination.node if nomination else "",
+                    )
+                )
+
+    def _refuse_member(self, framework: Framework, entry: Entry, diagnosis: Diagnosis | None, now: float) -> None:
+        """A member finds no node while its group has enough: it waits by itself."""
+        if diagnosis is None:
+            self.queue.fail(entry.pod.uid, now)
+            return
+        self._remember(Memory(entry.pod, now, "", framework.evidence(), diagnosis))
+        self.queue.refuse(entry.pod.uid, diagnosis.plugins, now)
+        self._decided.append(Refusal(entry.pod.message, UNSCHEDULABLE_REASON, str(diagnosis), diagnosis))
+
+    def _refuse_for_gang(
+        self,
+        entry: Entry,
+        reason: Reason,
+        now: float,
+        nomination: Nomination | None = None,
+        preemption: Preemption | None = None,
+        note: str = "",
+    ) -> Refusal:
+        """A member waits for others of its group; it is tried again together with them."""
+        nodes = len(self.cluster.rows)
+        diagnosis = Diagnosis(nodes, {reason: nodes} if nodes else {}, note=note)
+        self.queue.refuse(entry.pod.uid, frozenset((GANG,)), now)
+        return Refusal(
+            *(entry.pod.message, UNSCHEDULABLE_REASON, str(diagnosis), diagnosis, preemption),
+            nominated=nomination.node if nomination else "",
+        )
+
+    def _room_for_gang(self, framework: Framework, entries: list[Entry], lacking: int) -> dict[str, Preemption | None]:
+        """Keeps room for as many members as are lacking, by preemption where need be; by uid. Empty: it cannot be made.
+
+        It is thought through to the end before anybody is pushed out.
+        """
+        rooms: dict[str, tuple[str, Preemption | None]] = {}
+        away: list[tuple[PodInfo, str]] = []
+        try:
+            for entry in entries:
+                if len(rooms) == lacking:
+                    break
+                outcome = framework.decide(entry.pod)
+                preemption: Preemption | None = None
+                if isinstance(outcome, Diagnosis):
+                    preemption, _ = framework.preempt(entry.pod.template, spared=spared)
+                    if preemption is None:
+                        continue
+                    for victim in preemption.victims:
+                        self.cluster.remove_pod(victim.uid)
+                        away.append((victim, preemption.node))
+                node = preemption.node if preemption else outcome.node  # type: ignore[union-attr]
+                rooms[entry.pod.uid] = node, preemption
+                self.cluster.add_pod(replace(entry.pod, uid=STAND_IN + entry.pod.uid, node_name=node), node)
+        finally:
+            for uid, (node, _) in rooms.items():
+                self.cluster.remove_pod(STAND_IN + uid, node)
+            for victim, node in away:
+                self.cluster.add_pod(victim, node)
+        if len(rooms) < lacking:
+            return {}
+        for entry in entries:
+            if entry.pod.uid in rooms:
+                self._nominate(entry.pod, rooms[entry.pod.uid][0])
+        return {uid: preemption for uid, (_, preemption) in rooms.items()}
+
+    def tend(self, now: float) -> None:
+        """What is due now and then: who waited very long is tried again, room kept too long for a group is freed."""
+        self.queue.flush(now)
+        for key, since in [*self._room_since.items()]:
+            if now - since < self.gangs.timeout_s(key):
+                continue
+            del self._room_since[key]
+            self._gave_up[key] = now
+            for uid in self.gangs.members(key):
+                nomination = self._withdraw(uid)
+                row = self.cluster.rows.get(nomination.node) if nomination else None
+                if row is not None:
+                    self._wake(POD_LEFT, row, now)
+
+        for key in [key for key in self._gave_up if not self.gangs.members(key)]:
+            del self._gave_up[key]
 
     def _despite_nominations(self, framework: Framework, pod: PodInfo, refused: Diagnosis) -> Choice | Diagnosis:
         """Tries again without the room that is kept for pods of lower priority; who comes first takes it."""

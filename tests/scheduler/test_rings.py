@@ -20,7 +20,18 @@ OUTWARD_MODULES = {
 }
 PURE = {
     "scheduler": [
-        *["columns", "plugins", "configuration", "framework", "pod", "queue", "reasons", "requests", "schedule"],
+        *[
+            "columns",
+            "plugins",
+            "configuration",
+            "framework",
+            "gangs",
+            "pod",
+            "queue",
+            "reasons",
+            "requests",
+            "schedule",
+        ],
         *["terms", "view", "volumes"],
     ],
     "netproxy": ["compiler", "conntrack", "endpoints", "names", "routes", "rules", "services", "transaction"],

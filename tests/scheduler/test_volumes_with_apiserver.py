@@ -140,3 +140,35 @@ async def test_a_claim_that_goes_away_takes_the_promise_with_it(api: Api) -> Non
     await eventually(given_to_next)
     await complete(api, "next", "disk")
     assert await eventually(lambda: node_of(api, "second")) == "n1"
+
+
+async def test_members_of_a_group_are_bound_when_all_their_volumes_are(api: Api) -> None:
+    for name in ("first", "second"):
+        await make_volume(api, f"disk-{name}", ["n1"])
+        await make_claim(api, name)
+    labels = {"scheduling.steersman.io/pod-group": "g", "scheduling.steersman.io/min-available": "2"}
+    given: dict[str, str] = {}
+    for name in ("first", "second"):
+        fresh = pod(f"user-{name}", volumes=using(name), labels=labels)
+        fresh.metadata.uid = ""
+        await api.pods.create(fresh)
+
+    async def promised() -> bool:
+        for one in await api.persistentvolumes.list():
+            if one.spec.claim_ref.name:
+                given[one.spec.claim_ref.name] = one.metadata.name
+        return len(given) == 2
+
+    await eventually(promised)
+    await complete(api, "first", given["first"])
+
+    async def bound() -> set[str]:
+        return {one.metadata.name for one in await api.pods.list(namespace="default") if one.spec.node_name}
+
+    assert not await bound()
+    await complete(api, "second", given["second"])
+
+    async def all_bound() -> bool:
+        return await bound() == {"user-first", "user-second"}
+
+    await eventually(all_bound)
