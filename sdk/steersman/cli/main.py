@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "run": ("run", "Run an image in a new pod"),
     "scale": ("scale", "Set the number of replicas"),
     "taint": ("taint", "Add, change and remove taints of nodes"),
+    "timeline": ("timeline", "Show what happened to an object, and who did it"),
     "tree": ("tree", "Show what owns an object and what it owns"),
     "uncordon": ("uncordon", "Open nodes for new pods again"),
     "version": ("version", "Show the version"),
