@@ -36,6 +36,7 @@ from apiserver.admission.escalation import Escalation
 from apiserver.admission.limit_ranger import LimitRanger
 from apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from apiserver.admission.node_restriction import NodeRestriction
+from apiserver.admission.node_room import NodeRoom
 from apiserver.admission.pod_security import PodSecurity
 from apiserver.admission.priority import Priority
 from apiserver.admission.resource_quota import QuotaAdmission
@@ -199,6 +200,7 @@ class Apiserver:
                 PodSecurity(namespaces),
                 # Last: what is refused anyway costs nothing.
                 QuotaAdmission(self.registries, storage),
+                NodeRoom(self.registries[PODS], self.registries["steersman.core.v1.Nodes"], storage),
             ]
         )
         metrics = Metrics(self._metrics_registry)

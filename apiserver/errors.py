@@ -122,6 +122,14 @@ class NotPossible(ApiserverError):
     """The object or the cluster is in no state for this."""
 
 
+class NodeFull(ApiserverError):
+    """A node has no room for a pod: too little of `resource` is free."""
+
+    def __init__(self, pod: str, node: str, resource: str, asked: str, free: str) -> None:
+        super().__init__(f"pod {pod!r} does not fit on node {node!r}: it asks for {asked} {resource}, {free} is free")
+        self.pod, self.node, self.resource, self.asked, self.free = pod, node, resource, asked, free
+
+
 class DisruptionRefused(ApiserverError):
     """A budget for disruption allows no eviction now; `retry_s` says when to ask again, 0: nobody knows."""
 

@@ -14,10 +14,14 @@ from apiserver.storage.port import Guarded
 CREATE, UPDATE, DELETE, STATUS = "create", "update", "delete", "status"
 
 
-class Charge(Protocol):
-    """What a write costs its namespace."""
+# Stores an object together with the keys that it is guarded by.
+Put = Callable[[Sequence[Guarded]], Awaitable[int]]
 
-    async def settle(self, put: Callable[[Sequence[Guarded]], Awaitable[int]]) -> int:
+
+class Charge(Protocol):
+    """What a write costs its namespace, or takes of a node."""
+
+    async def settle(self, put: Put) -> int:
         """Stores the object by `put`, together with what says that it is paid for; returns the revision."""
         ...
 
@@ -33,7 +37,7 @@ class Admission:
         obj: the object; plugins may change it, except for DELETE.
         old: what it was before; None for CREATE.
         warnings: told to the writer.
-        charge: what the write costs its namespace; None: nothing that anybody counts.
+        charge: what the write costs its namespace, or takes of a node; None: nothing that anybody counts.
         notes: told to the audit log, by name.
     """
 

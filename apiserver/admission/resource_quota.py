@@ -7,7 +7,7 @@ on however many apiservers. Objects that go are taken off by the quota controlle
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any
 from weakref import WeakValueDictionary
@@ -17,7 +17,7 @@ from steersman.core.v1.resource_quota_pb2 import ResourceQuota
 from steersman.quotas import Usage
 
 from apiserver import errors
-from apiserver.admission.port import CREATE, UPDATE, Admission
+from apiserver.admission.port import CREATE, UPDATE, Admission, Put
 from apiserver.registry import Registry
 from apiserver.storage.port import Guarded, KeyChanged, Storage
 
@@ -25,8 +25,6 @@ QUOTAS = "steersman.core.v1.ResourceQuotas"
 ATTEMPTS = 64
 # Kinds whose use may grow when they are updated.
 _GROWING = frozenset({"pods", "services", "persistentvolumeclaims"})
-
-Put = Callable[[Sequence[Guarded]], Awaitable[int]]
 
 
 class QuotaAdmission:

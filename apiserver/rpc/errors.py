@@ -110,6 +110,10 @@ TABLE: dict[type[Exception], tuple[grpc.StatusCode, Callable[[Any], list[Message
         lambda e: [_info("TOO_BUSY", priority_level=e.level), _retry(e.retry_s)],
     ),
     errors.NotPossible: (Code.FAILED_PRECONDITION, lambda e: [_info("NOT_POSSIBLE")]),
+    errors.NodeFull: (
+        Code.FAILED_PRECONDITION,
+        lambda e: [_info("NODE_FULL", pod=e.pod, node=e.node, resource=e.resource, asked=e.asked, free=e.free)],
+    ),
     errors.DisruptionRefused: (
         Code.RESOURCE_EXHAUSTED,
         lambda e: [
