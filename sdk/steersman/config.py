@@ -193,7 +193,7 @@ def save(path: Path, context: Context) -> None:
     entry["namespace"] = context.namespace
     document.setdefault("contexts", {})[context.name] = entry
     document["current-context"] = context.name
-    _write(path, document)
+    write(path, document)
 
 
 def remove(path: Path, name: str) -> None:
@@ -216,10 +216,11 @@ def remove(path: Path, name: str) -> None:
         return
     if document.get("current-context") == name:
         document["current-context"] = next(iter(document["contexts"]))
-    _write(path, document)
+    write(path, document)
 
 
-def _write(path: Path, document: dict[str, Any]) -> None:
+def write(path: Path, document: dict[str, Any]) -> None:
+    """Replaces a file as a whole; it is readable by its owner only."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     fresh = path.with_name(f".{path.name}.new")
     fresh.unlink(missing_ok=True)
