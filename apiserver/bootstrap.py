@@ -47,7 +47,7 @@ from apiserver.audit.log import AuditLog, RotatedFile
 from apiserver.fairness import Fairness
 from apiserver.metrics import Metrics
 from apiserver.registry import Registry, Surroundings
-from apiserver.rpc import resources
+from apiserver.rpc import resources, versions
 from apiserver.rpc.certificates import CertificateHandlers
 from apiserver.rpc.guard import Guard
 from apiserver.rpc.guard import Surroundings as Passing
@@ -233,8 +233,9 @@ class Apiserver:
                     },
                 ),
                 *ReviewHandlers(guard, tokens.judge).handlers(),
+                versions.handler(),
             ],
-            services=[*self.registries, *REVIEWS],
+            services=[*self.registries, *REVIEWS, versions.SERVICE],
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._metrics_server: MetricsServer | None = None
