@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from steersman.cli.main import COMMANDS, GROUP, OTHERS
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 EXAMPLES = """\b
 Examples:
@@ -60,6 +63,10 @@ class LazyGroup(click.Group):
         if command is not None:
             for each in _with_subcommands(command):
                 _give_global_options(each, ctx.params.get("namespace"))
+                if ctx.resilient_parsing:
+                    from steersman.cli.completing import install
+
+                    install(each, cmd_name if each is command else each.name or "")
         return command
 
     def _imported(self, name: str) -> click.Command | None:
@@ -91,6 +98,16 @@ class LazyGroup(click.Group):
             words = meant(name, self.list_commands(ctx)) or "; steer --help shows all"
             raise click.UsageError(f"there is no command {name!r}{words}", ctx)
         return super().resolve_command(ctx, args)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """The commands, without importing them; or the flags."""
+        from steersman.cli import completing
+
+        if incomplete.startswith("-"):
+            completing.install(self, "steer")
+            return super().shell_complete(ctx, incomplete)
+        rows = [(name, text) for name, (_, text) in COMMANDS.items()] + list(OTHERS.items())
+        return completing.commands(rows, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """The list of commands, without importing them."""

@@ -20,6 +20,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "auth": ("auth", "Ask who you are, and what you may do"),
     "autoscale": ("autoscale", "Let the number of replicas follow the load"),
     "cluster-info": ("cluster_info", "Say where the cluster is and how it is doing"),
+    "completion": ("completion", "Let a shell complete commands, kinds and names"),
     "config": ("config", "Show and change which clusters there are"),
     "cordon": ("cordon", "Close nodes for new pods"),
     "cp": ("cp", "Copy files and folders into and out of containers"),
