@@ -13,6 +13,9 @@ from steersman.client import DELETED, Api
 # Reasons for which a container waits that do not pass by themselves.
 HOPELESS = frozenset({"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError", "ImageInspectError"})
 
+# How long it may take until the end of a program is known to all.
+ENDED_S = 5.0
+
 
 def status_of(pod: Any, container: str) -> Any:
     """The status of a container of any sort; None while there is none. Pure."""
@@ -72,6 +75,7 @@ async def stay(api: Api, pod: Any, container: str, *, stdin: bool, tty: bool) ->
 
     Without anything to type the log is shown, which has also what was written before anybody looked.
     """
+    from steersman import errors
     from steersman.cli.conversation import converse, raw_terminal
     from steersman.core.v1.pod_pb2 import PodAttachRequest, PodAttachStart, PodLogsRequest
 
@@ -86,8 +90,13 @@ async def stay(api: Api, pod: Any, container: str, *, stdin: bool, tty: bool) ->
     if tty:
         print("If there is no prompt, press Enter.", file=sys.stderr)
     start = PodAttachStart(namespace=metadata.namespace, name=metadata.name, container=container, stdin=True)
-    with raw_terminal(enabled=tty):
-        await converse(api.pods.attach, PodAttachRequest, start, stdin=True, tty=tty)
+    try:
+        with raw_terminal(enabled=tty):
+            await converse(api.pods.attach, PodAttachRequest, start, stdin=True, tty=tty)
+    except errors.ServerError:
+        # What is typed on to a program that has just ended may break the conversation before its end is told.
+        if await exit_code(api, metadata.namespace, metadata.name, container, ENDED_S) is None:
+            raise
 
 
 async def exit_code(api: Api, namespace: str, name: str, container: str, timeout_s: float) -> int | None:
