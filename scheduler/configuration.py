@@ -200,9 +200,16 @@ def node_affinity(reasons: Reasons, args: Mapping[str, Any], path: str) -> Plugi
         message = codec.decode(NodeAffinityMessage, added)
     except ValueError as error:
         raise ConfigurationError(part.at("addedAffinity"), str(error)) from error
+    preferred = tuple(
+        (one.weight, term)
+        for one in message.preferred_during_scheduling_ignored_during_execution
+        if one.weight and (term := node_term(one.preference)) is not None
+    )
+    if not message.HasField("required_during_scheduling_ignored_during_execution"):
+        return NodeAffinity(reasons, added_preferred=preferred)
     required = message.required_during_scheduling_ignored_during_execution.node_selector_terms
     terms = tuple(term for term in map(node_term, required) if term is not None)
-    return NodeAffinity(reasons, added=terms)
+    return NodeAffinity(reasons, added=terms, added_preferred=preferred)
 
 
 def topology_spread(reasons: Reasons, args: Mapping[str, Any], path: str) -> Plugin:

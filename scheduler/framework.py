@@ -325,7 +325,9 @@ class Framework:
         rows = np.flatnonzero(np.isin(codes, resolvable)) if resolvable else np.zeros(0, np.intp)
         found: Preemption | None = None
         if len(rows):
-            alone = {self._reasons[code].plugin for code in resolvable} <= {FIT} and not self._bound_to_others(template)
+            alone = {self._reasons[code].plugin for code in resolvable} <= {FIT} and not self.depends_on_others(
+                template
+            )
             found = default_preemption.plan(
                 template,
                 cluster,
@@ -337,7 +339,7 @@ class Framework:
             )
         return found, "" if found else default_preemption.note(len(cluster.rows), len(rows))
 
-    def _bound_to_others(self, template: Template) -> bool:
+    def depends_on_others(self, template: Template) -> bool:
         """Whether more than resources depends on which pods are where."""
         return bool(
             template.ports

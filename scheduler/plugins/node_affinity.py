@@ -19,7 +19,7 @@ Mask = NDArray[np.bool_]
 class NodeAffinity(Plugin):
     """The pod's node selector and required affinity refuse nodes, its preferred affinity compares them.
 
-    `added` is the operator's: every pod of the profile must satisfy it as well.
+    What is `added` is the operator's, and counts for every pod of the profile as well.
     """
 
     name = "NodeAffinity"
@@ -28,9 +28,23 @@ class NodeAffinity(Plugin):
     scores = True
     normalizes = True
 
-    def __init__(self, reasons: Reasons, *, added: tuple[NodeTerm, ...] | None = None) -> None:
+    def __init__(
+        self,
+        reasons: Reasons,
+        *,
+        added: tuple[NodeTerm, ...] | None = None,
+        added_preferred: tuple[tuple[int, NodeTerm], ...] = (),
+    ) -> None:
+        """Makes the plugin.
+
+        Args:
+            reasons: where reasons get their numbers.
+            added: alternatives of which a node must match one for every pod of the profile; None: no such rule.
+            added_preferred: (weight, alternative): what every pod of the profile prefers.
+        """
         super().__init__(reasons)
         self._added = added
+        self._added_preferred = added_preferred
         self._reason = reasons.number(
             Reason(
                 self.name,
@@ -60,10 +74,11 @@ class NodeAffinity(Plugin):
 
     def score(self, pod: Template, cluster: Cluster, rows: Rows) -> Scores | None:
         """The sum of the weights of the preferences that a node meets."""
-        if not pod.preferred_nodes:
+        preferred = (*pod.preferred_nodes, *self._added_preferred)
+        if not preferred:
             return None
         total = np.zeros(size(rows), np.int64)
-        for weight, term in pod.preferred_nodes:
+        for weight, term in preferred:
             total += weight * matches(term, cluster, rows)
         return total
 

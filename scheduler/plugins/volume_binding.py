@@ -73,6 +73,11 @@ class VolumeBinding(Plugin):
 
         self._elsewhere = number("VOLUME_NODE_AFFINITY", "node(s) didn't match PersistentVolume's node affinity")
         self._nothing = number("NO_VOLUME", "node(s) didn't find available persistent volumes to bind")
+        self._both = number(
+            "VOLUME_NODE_AFFINITY_AND_NO_VOLUME",
+            "node(s) didn't match PersistentVolume's node affinity and "
+            "node(s) didn't find available persistent volumes to bind",
+        )
         self._missing = number(
             "VOLUME_MISSING", "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)"
         )
@@ -93,7 +98,9 @@ class VolumeBinding(Plugin):
             if volume.terms is not None:
                 reached &= any_term(volume.terms, cluster, rows)
         had = to_be_had(wishes, cluster, rows)
-        return np.where(reached, np.where(had, 0, self._nothing), self._elsewhere).astype(np.int32)
+        codes = np.array(((self._both, self._elsewhere), (self._nothing, 0)), np.int32)
+        refused: Codes = codes[reached.astype(np.intp), had.astype(np.intp)]
+        return refused
 
     def reserve(self, pod: Template, cluster: Cluster, row: int) -> VolumePlan | None:
         """What must be bound or made before the pod is bound to this node."""

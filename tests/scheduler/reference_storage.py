@@ -180,11 +180,16 @@ def binding(pod: Pod, node: Node, world: StoredWorld) -> str:
         return "pod has unbound immediate PersistentVolumeClaims"
     if any(world.volume(name) is None for name in bound):
         return "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)"
-    for name in bound:
-        volume = world.volume(name)
-        assert volume is not None
-        if not reaches(volume, node):
-            return "node(s) didn't match PersistentVolume's node affinity"
+    found = [world.volume(name) for name in bound]
+    wrong = (
+        ""
+        if all(one and reaches(one, node) for one in found)
+        else "node(s) didn't match PersistentVolume's node affinity"
+    )
+    return " and ".join(text for text in (wrong, had(open_claims, node, world)) if text)
+
+
+def had(open_claims: list[PersistentVolumeClaim], node: Node, world: StoredWorld) -> str:
     taken: set[str] = set()
     waiting = [claim for claim in open_claims if SELECTED_NODE not in claim.metadata.annotations]
     for claim in open_claims:

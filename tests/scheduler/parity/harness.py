@@ -1,8 +1,6 @@
 """Asks one plugin about a small cluster.
 
-The tables beside this file hold cases of the kinds that Kubernetes' own unit tests have
-(pkg/scheduler/framework/plugins/*/*_test.go), with clusters, pods and outcomes written down in our form. Resources and
-taints are taken from there row by row; the others cover the same ground and follow the same rules.
+What cases there are, and where they come from, is in README.md.
 """
 
 from __future__ import annotations
@@ -11,12 +9,15 @@ from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
-from steersman.core.v1 import Namespace, Node, Pod, Service
+from steersman.core.v1 import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service
+from steersman.storage.v1 import StorageClass
 
 from scheduler.columns.cluster import Cluster
+from scheduler.columns.storage import drivers_of
 from scheduler.plugins.plugin import CLUSTER, Plugin
-from scheduler.pod import PodReader
+from scheduler.pod import PodReader, Template
 from scheduler.reasons import Reasons
+from scheduler.volumes import claim_of, class_of, volume_of
 
 
 class Case:
@@ -30,6 +31,7 @@ class Case:
         *,
         namespaces: dict[str, dict[str, str]] | None = None,
         services: Iterable[Service] = (),
+        stored: Iterable[Any] = (),
         **arguments: Any,
     ) -> None:
         self.reasons = Reasons()
@@ -40,11 +42,37 @@ class Case:
             self.cluster.pods.set_namespace(name, Namespace(metadata={"labels": labels}).metadata.labels)
         for service in services:
             self.cluster.set_service(service)
+        for thing in stored:
+            self._store(thing)
         for node in nodes:
             self.cluster.set_node(node)
         for pod in pods:
             info = self.reader.read(pod)
             self.cluster.add_pod(info, info.node_name)
+
+    def _store(self, thing: Any) -> None:
+        storage = self.cluster.storage
+        if isinstance(thing, PersistentVolumeClaim):
+            claim = claim_of(thing)
+            storage.set_claim(claim.key, claim)
+        elif isinstance(thing, PersistentVolume):
+            storage.set_volume(thing.metadata.name, volume_of(thing))
+        elif isinstance(thing, StorageClass):
+            storage.set_class(thing.metadata.name, class_of(thing))
+        else:
+            storage.set_node(thing.metadata.name, drivers_of(thing))
+
+    def verdicts(self, template: Template) -> tuple[dict[str, str], dict[str, bool]]:
+        """Node and reason (empty: it suits), and for those that are refused whether preemption may help."""
+        codes = self.plugin.filter(template, self.cluster, slice(0, self.cluster.height))
+        names = self.cluster.rows.names
+        if codes is None:
+            return dict.fromkeys(names, ""), {}
+        found = {name: self.reasons[int(code)] for name, code in zip(names, codes, strict=True) if code}
+        return (
+            {name: found[name].text if name in found else "" for name in names},
+            {name: reason.resolvable for name, reason in found.items()},
+        )
 
     def refusals(self, pod: Pod) -> dict[str, str]:
         """Node and reason; empty: it suits."""
