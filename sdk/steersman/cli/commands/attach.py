@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from steersman.cli import session
-from steersman.cli.commands.logs import pod_of
-from steersman.cli.conversation import converse, raw_terminal
-from steersman.client import Api
-from steersman.core.v1.pod_pb2 import PodAttachRequest, PodAttachStart
+from steersman.cli.command import Command
+
+if TYPE_CHECKING:
+    from steersman.client import Api
 
 EPILOG = """\b
 Examples:
   steer attach web-6n-x2x
-  steer attach -it deploy/shell
+  steer attach -it deploy/shell -c main
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("what", metavar="POD | KIND/NAME")
 @click.option("-c", "--container", default="", metavar="NAME", help="Which container, where there are several.")
 @click.option("-i", "--stdin", is_flag=True, help="Pass standard input on.")
@@ -31,7 +32,19 @@ def command(ctx: click.Context, what: str, container: str, stdin: bool, tty: boo
     tty = tty and sys.stdin.isatty()
 
     async def work(api: Api) -> None:
-        start = PodAttachStart(namespace=api.namespace, name=await pod_of(api, what), container=container, stdin=stdin)
+        from steersman.cli import choosing
+        from steersman.cli.conversation import converse, raw_terminal
+        from steersman.core.v1.pod_pb2 import PodAttachRequest, PodAttachStart
+
+        pod = await choosing.pod_of(api, what)
+        start = PodAttachStart(
+            namespace=api.namespace,
+            name=pod.metadata.name,
+            container=choosing.container_of(pod, container),
+            stdin=stdin,
+        )
+        if tty and stdin:
+            choosing.note("If nothing is there to be seen, press enter.")
         with raw_terminal(enabled=tty):
             await converse(api.pods.attach, PodAttachRequest, start, stdin=stdin, tty=tty)
 

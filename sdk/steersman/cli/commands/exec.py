@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 import sys
+from typing import TYPE_CHECKING
 
 import click
 
 from steersman.cli import session
-from steersman.cli.commands.logs import pod_of
-from steersman.cli.conversation import converse, raw_terminal
-from steersman.client import Api
-from steersman.core.v1.pod_pb2 import PodExecRequest, PodExecStart
+from steersman.cli.command import Command
+from steersman.cli.failures import USAGE, CommandError
+
+if TYPE_CHECKING:
+    from steersman.client import Api
 
 EPILOG = """\b
 Examples:
   steer exec web-6n-x2x -- ls -l /www
   steer exec -it deploy/web -- sh
+  steer exec web-6n-x2x -c sidecar -- date
   echo hello | steer exec -i web-6n-x2x -- cat
 """
 
 
-@click.command(epilog=EPILOG)
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("what", metavar="POD | KIND/NAME")
-@click.argument("words", nargs=-1, required=True, metavar="-- COMMAND [ARGUMENT]...")
+@click.argument("words", nargs=-1, metavar="-- COMMAND [ARGUMENT]...")
 @click.option("-c", "--container", default="", metavar="NAME", help="Which container, where there are several.")
 @click.option("-i", "--stdin", is_flag=True, help="Pass standard input on.")
 @click.option("-t", "--tty", is_flag=True, help="With a terminal.")
@@ -38,13 +41,23 @@ def command(
     namespace: str | None,
 ) -> None:
     """Run a command in a container; ends with the command's exit code."""
-    tty = tty and sys.stdin.isatty()
+    if not words:
+        raise CommandError(f"which command? steer exec {what} -- COMMAND", USAGE)
+    if tty and not (sys.stdin.isatty() and stdin):
+        why = "without -i" if not stdin else "standard input is none"
+        click.echo(f"warning: no terminal there ({why})", err=True)
+        tty = False
 
     async def work(api: Api) -> int:
+        from steersman.cli import choosing
+        from steersman.cli.conversation import converse, raw_terminal
+        from steersman.core.v1.pod_pb2 import PodExecRequest, PodExecStart
+
+        pod = await choosing.pod_of(api, what)
         start = PodExecStart(
             namespace=api.namespace,
-            name=await pod_of(api, what),
-            container=container,
+            name=pod.metadata.name,
+            container=choosing.container_of(pod, container),
             command=words,
             stdin=stdin,
             tty=tty,

@@ -3,88 +3,114 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from steersman.cli import session
-from steersman.cli.commands.logs import pod_of
+from steersman.cli.command import Command
 from steersman.cli.failures import USAGE, CommandError, explain, say
-from steersman.client import Api
+from steersman.cli.nearest import meant
+
+if TYPE_CHECKING:
+    from steersman.client import Api
 
 EPILOG = """\b
 Examples:
   steer port-forward web-6n-x2x 8080          127.0.0.1:8080 is the pod's port 8080
-  steer port-forward deploy/web 9000:8080     127.0.0.1:9000 is the pod's port 8080
+  steer port-forward deploy/web 9000:http     127.0.0.1:9000 is the port that a container calls http
+  steer port-forward svc/web 8080:80          127.0.0.1:8080 is where the service's port 80 goes
   steer port-forward deploy/web :8080         any free local port
+  steer port-forward pod/db 5432 --address 0.0.0.0
 """
-PIECE = 64 * 1024
 
 
-def ports(text: str) -> tuple[int, int]:
-    """The local and the pod's port that "8080", "9000:8080" or ":8080" mean.
+def ports(text: str) -> tuple[int | None, str]:
+    """The local port and the other side's that "8080", "9000:http" or ":8080" mean; None: the same as the other's.
 
     Raises:
         CommandError: they are no ports.
     """
     local, separator, remote = text.rpartition(":")
-    if not separator:
-        local = remote
-    numbers = (local or "0", remote)
-    if not all(number.isdigit() and int(number) < 65536 for number in numbers) or int(remote) == 0:
-        raise CommandError(f"{text!r} is not PORT or LOCAL:PORT", USAGE)
-    return int(numbers[0]), int(remote)
+    wrong = CommandError(f"{text!r} is not PORT or LOCAL:PORT", USAGE)
+    if local and not (local.isdecimal() and int(local) < 65536):
+        raise wrong
+    if remote.isdecimal() and not 0 < int(remote) < 65536:
+        raise wrong
+    if not remote or not all(char.isalnum() or char == "-" for char in remote):
+        raise wrong
+    return (int(local or "0") if separator else None), remote
 
 
-@click.command(epilog=EPILOG)
+def port_of(pod: Any, service: Any, wanted: str) -> int:
+    """The pod's port that is meant by a number or a name, of the service where there is one.
+
+    Raises:
+        CommandError: there is no such port.
+    """
+    if service is not None:
+        known = {word: each for each in service.spec.ports for word in (str(each.port), each.name) if word}
+        if wanted not in known:
+            there = ", ".join(str(each.port) for each in service.spec.ports)
+            raise CommandError(f"service/{service.metadata.name} has no port {wanted}; it has: {there}")
+        target = known[wanted].target_port
+        wanted = target.str_val if target.type == 1 else str(target.int_val or known[wanted].port)
+    if wanted.isdecimal():
+        return int(wanted)
+    names = {each.name: each.container_port for c in pod.spec.containers for each in c.ports if each.name}
+    if wanted not in names:
+        hint = meant(wanted, names) or (f"; it has: {', '.join(names)}" if names else "")
+        raise CommandError(f"pod/{pod.metadata.name} names no port {wanted!r}{hint}")
+    return int(names[wanted])
+
+
+@click.command(cls=Command, epilog=EPILOG)
 @click.argument("what", metavar="POD | KIND/NAME")
 @click.argument("forwards", nargs=-1, required=True, metavar="[LOCAL:]PORT...")
-@click.option("--address", default="127.0.0.1", show_default=True, metavar="IP", help="Where to listen.")
+@click.option("--address", default="127.0.0.1", show_default=True, metavar="IP,...", help="Where to listen.")
 @session.namespace_option
 @click.pass_context
 def command(ctx: click.Context, what: str, forwards: tuple[str, ...], address: str, namespace: str | None) -> None:
     """Connect local ports to a pod's, until interrupted."""
+    pairs = [ports(text) for text in forwards]
+    addresses = ["127.0.0.1" if each.strip() == "localhost" else each.strip() for each in address.split(",")]
 
     async def work(api: Api) -> None:
-        pairs = [ports(text) for text in forwards]
-        pod = await pod_of(api, what)
-        await api.pods.get(pod, namespace=api.namespace)
-        servers = []
-        for local, remote in pairs:
+        from steersman.cli import choosing
 
-            async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, remote: int = remote) -> None:
-                await _relay(api, pod, remote, reader, writer)
-
-            try:
-                server = await asyncio.start_server(serve, address, local)
-            except OSError as error:
-                raise CommandError(f"cannot listen on {address}:{local}: {error.strerror}") from error
-            servers.append(server)
-            bound = server.sockets[0].getsockname()[1]
-            click.echo(f"Forwarding from {address}:{bound} -> {remote}")
-        await asyncio.gather(*(server.serve_forever() for server in servers))
+        pod = await choosing.pod_of(api, what)
+        service = None
+        _, slash, name = what.partition("/")
+        if slash and session.one([what]).kind.kind == "Service":
+            service = await api.services.get(name, namespace=api.namespace)
+        if pod.status.phase in ("Succeeded", "Failed"):
+            raise CommandError(f"pod/{pod.metadata.name} has ended ({pod.status.phase})")
+        async with AsyncExitStack() as stack:
+            for local, remote in pairs:
+                port = port_of(pod, service, remote)
+                # The service's own number is the one that a person expects here, and not where it goes.
+                same = int(remote) if remote.isdecimal() else port
+                for where in addresses:
+                    bound = await _listen(api, stack, pod, port, where, same if local is None else local)
+                    shown = f"[{where}]" if ":" in where else where
+                    click.echo(f"Forwarding from {shown}:{bound} -> {port}")
+            await asyncio.Event().wait()
 
     session.run(ctx, namespace, work)
 
 
-async def _relay(api: Api, pod: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    from steersman.core.v1.pod_pb2 import PodPortForwardRequest, PodPortForwardStart
-    from steersman.errors import ApiError
+async def _listen(api: Api, stack: AsyncExitStack, pod: Any, port: int, address: str, local: int) -> int:
+    """Listens at a local port until the stack is closed; returns which one it is."""
+    from steersman import errors
 
-    async def sent() -> AsyncIterator[PodPortForwardRequest]:
-        yield PodPortForwardRequest(start=PodPortForwardStart(namespace=api.namespace, name=pod, port=port))
-        while piece := await reader.read(PIECE):
-            yield PodPortForwardRequest(data=piece)
-        yield PodPortForwardRequest(eof=True)
+    name = pod.metadata.name
 
+    def failed(error: errors.ApiError) -> None:
+        say(f"connection to port {port} of {name}: {explain(error)[0]}")
+
+    forward = api.pods.forward(name, port, namespace=api.namespace, local_port=local, address=address, on_error=failed)
     try:
-        async for answer in api.pods.port_forward(sent()):
-            writer.write(answer.data)
-            await writer.drain()
-    except ApiError as error:
-        say(f"connection to port {port} of {pod}: {explain(error)[0]}")
-    except ConnectionError:
-        # The local side has gone; so may the other.
-        pass
-    finally:
-        writer.close()
+        return int(await stack.enter_async_context(forward))
+    except OSError as error:
+        raise CommandError(f"cannot listen on {address}:{local}: {error.strerror or error}") from error
