@@ -6,11 +6,11 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
+from steersman.election import Terms
 from steersman.service import flags, logs
 from steersman.service.run import run
 
 from scheduler import bootstrap
-from scheduler.election import Terms
 from scheduler.pod import DEFAULT_SCHEDULER
 
 EXAMPLES = """\

@@ -58,6 +58,8 @@ class Binder:
         self._waker = waker
         self._volumes = volumes
         self._musters = Musters(clock)
+        self._bindings = api.pods.bindings()
+        self._streams = True
         self._slots = asyncio.Semaphore(BINDINGS_MAX)
         self._reports = asyncio.Semaphore(REPORTS_MAX)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -92,11 +94,12 @@ class Binder:
         self._start(self._report(refusal))
 
     async def drain(self, timeout_s: float) -> None:
-        """Waits for what is under way, at most so many seconds, and cuts the rest."""
+        """Waits for what is under way, at most so many seconds, and cuts the rest; nothing is bound afterwards."""
         if self._tasks:
             _, late = await asyncio.wait([*self._tasks], timeout=timeout_s)
             for task in late:
                 task.cancel()
+        await self._bindings.close()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
@@ -129,7 +132,7 @@ class Binder:
         pod = placement.pod
         started = self._clock.monotonic()
         try:
-            await self._api.pods.bind(pod.name, namespace=pod.namespace, node_name=placement.node, uid=pod.uid)
+            await self._send(pod, placement.node)
         except (errors.NotFound, errors.Conflict, errors.FailedPrecondition) as error:
             log.info("binding refused", pod=str(pod), node=placement.node, error=error.message)
             await self._find_out(pod.uid, pod.namespace, pod.name)
@@ -148,6 +151,17 @@ class Binder:
         finally:
             self._slots.release()
             self._waker.wake()
+
+    async def _send(self, pod: PodInfo, node: str) -> None:
+        if self._streams:
+            try:
+                await self._bindings.bind(pod.name, namespace=pod.namespace, node_name=node, uid=pod.uid)
+            except (errors.Forbidden, errors.Unsupported):
+                # Not in all namespaces, it may be, or not by this apiserver: then each is asked for by itself.
+                self._streams = False
+            else:
+                return
+        await self._api.pods.bind(pod.name, namespace=pod.namespace, node_name=node, uid=pod.uid)
 
     def start_settling(self, assumption: Assumption) -> None:
         """Begins to ask what became of a pod that has been assumed for too long."""

@@ -18,6 +18,7 @@ from prometheus_client import CollectorRegistry
 from steersman.client import connect
 from steersman.clock import Clock, RealClock
 from steersman.config import ConfigError
+from steersman.election import Election, Terms
 from steersman.recorder import Recorder
 from steersman.service.flags import refuse_plain_text
 from steersman.service.metrics import MetricsServer
@@ -30,7 +31,6 @@ from scheduler.asker import Asker
 from scheduler.binder import Binder
 from scheduler.columns.cluster import Cluster
 from scheduler.configuration import ConfigurationError, Factory
-from scheduler.election import Election, Terms
 from scheduler.framework import Framework, Profile
 from scheduler.loop import Bell, Loop
 from scheduler.metrics import Metrics

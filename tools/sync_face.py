@@ -13,6 +13,7 @@ from pathlib import Path
 CLASSES = {
     "steersman.resource": ["ResourceClient"],
     "steersman.pods": ["PodClient"],
+    "steersman.streams.bindings": ["Bindings"],
     "steersman.streams.process": ["Process"],
     "steersman.streams.connection": ["Connection", "Forward"],
 }

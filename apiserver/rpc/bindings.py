@@ -21,7 +21,7 @@ from apiserver.rpc.guard import Guard
 from apiserver.watchcache import frames
 
 # So many bindings of one stream are worked on at once; further requests wait in the connection.
-AT_ONCE = 64
+AT_ONCE = 256
 
 
 class BindingHandlers:

@@ -162,6 +162,14 @@ class ServerError(ApiError):
     code = grpc.StatusCode.INTERNAL
 
 
+_NUMBERED = {code.value[0]: code for code in grpc.StatusCode}
+
+
+def of(number: int, message: str, reason: str = "") -> ApiError:
+    """The exception for a failure that an answer tells of, by the number of its gRPC status."""
+    return _CLASSES.get(_NUMBERED.get(number, grpc.StatusCode.UNKNOWN), ServerError)(message, reason=reason)
+
+
 def from_rpc(error: grpc.aio.AioRpcError) -> ApiError:
     """The exception for a failed call."""
     code = error.code()

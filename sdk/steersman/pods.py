@@ -39,6 +39,7 @@ from steersman.core.v1.pod_pb2 import (
 from steersman.meta.v1.requests_pb2 import WriteOptions
 from steersman.policy.v1.eviction_pb2 import Eviction
 from steersman.resource import ResourceClient, delete_options
+from steersman.streams.bindings import Bindings
 from steersman.streams.connection import Connection, Forward
 from steersman.streams.process import Completed, Process
 
@@ -217,6 +218,13 @@ class PodClient(ResourceClient[Pod]):
         """Binds pods; one response for each request, in their order. A failed binding is a response and no error."""
         async for response in self._duplex("BindMany", requests, PodBindManyRequest, PodBindManyResponse):
             yield response
+
+    def bindings(self) -> Bindings:
+        """Bindings over one stream while the returned object's `async with` lasts; for those who bind many pods.
+
+        Raises, with the first binding: Forbidden, to who may not bind pods in all namespaces.
+        """
+        return Bindings(self.bind_many, self.api.namespace)
 
     async def evict(
         self,

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from google.protobuf.message import Message
 from steersman import kinds
-from steersman.core.v1 import Pod, PodBindRequest
+from steersman.core.v1 import Pod, PodBindManyRequest, PodBindManyResponse, PodBindRequest
 from steersman.manifests import codec
 from steersman.meta.v1 import (
     ADDED,
@@ -184,7 +184,10 @@ class StandIn:
             answer.metadata.resource_version = self.revision
             return answer
         if verb == "Bind":
-            return await self._bind(request, context)
+            try:
+                return self._bind(request)
+            except BindRefused as refused:
+                await context.abort(refused.code, refused.message)
         obj = present.get((request.namespace, request.name))
         if obj is None:
             await context.abort(grpc.StatusCode.NOT_FOUND, f"no {kind.singular} {request.name}")
@@ -207,20 +210,36 @@ class StandIn:
         changed.status.MergeFrom(patch.status)
         return self.put(changed)
 
-    async def _bind(self, request: PodBindRequest, context: Any) -> Any:
+    async def bind_many(self, requests: AsyncIterator[PodBindManyRequest]) -> AsyncIterator[PodBindManyResponse]:
+        async for request in requests:
+            response = PodBindManyResponse(id=request.id)
+            try:
+                response.resource_version = self._bind(request.bind).metadata.resource_version
+            except BindRefused as refused:
+                response.failure.code, response.failure.message = refused.code.value[0], refused.message
+            yield response
+
+    def _bind(self, request: PodBindRequest) -> Any:
         pod = self.get(Pod, request.name, request.namespace)
         if self.refuse_binds:
             self.refuse_binds -= 1
-            await context.abort(grpc.StatusCode.INTERNAL, "refused by the test")
+            raise BindRefused(grpc.StatusCode.INTERNAL, "refused by the test")
         if pod is None:
-            await context.abort(grpc.StatusCode.NOT_FOUND, f"no pod {request.name}")
+            raise BindRefused(grpc.StatusCode.NOT_FOUND, f"no pod {request.name}")
         if pod.spec.node_name:
-            await context.abort(grpc.StatusCode.ABORTED, "already bound")
+            raise BindRefused(grpc.StatusCode.ABORTED, "already bound")
         bound = Pod()
         bound.CopyFrom(pod)
         bound.spec.node_name = request.node_name
         self.binds.append((request.name, request.node_name))
         return self.put(bound)
+
+
+class BindRefused(Exception):
+    def __init__(self, code: grpc.StatusCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
 
 
 class _Handler(grpc.GenericRpcHandler):
@@ -235,6 +254,17 @@ class _Handler(grpc.GenericRpcHandler):
         kind = self._kinds.get(service)
         if kind is None:
             return None
+        if verb == "BindMany":
+
+            async def bindings(requests: AsyncIterator[Any], _context: Any) -> AsyncIterator[Message]:
+                async for response in self._standin.bind_many(requests):
+                    yield response
+
+            return grpc.stream_stream_rpc_method_handler(
+                bindings,
+                request_deserializer=PodBindManyRequest.FromString,
+                response_serializer=PodBindManyResponse.SerializeToString,
+            )
         if verb == "Watch":
 
             async def stream(request: Any, _context: Any) -> AsyncIterator[Message]:

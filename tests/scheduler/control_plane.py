@@ -88,7 +88,7 @@ class ControlPlane:
         self.admin = self.identity("admin", "kubernetes-admin", "system:masters")
         url = f"https://127.0.0.1:{self._store_port}"
         folder = self.folder
-        self.start(
+        self.store = self.start(
             *["store", "--data-dir", str(folder / "data"), "--listen-client-urls", url, "--advertise-client-urls", url],
             *["--cert-file", str(folder / "store.crt"), "--key-file", str(folder / "store.key")],
             *["--trusted-ca-file", str(folder / "ca.crt"), "--client-cert-auth", "--listen-metrics-urls", ""],

@@ -19,11 +19,21 @@ from typing import Any, Self, TypeVar, overload
 from google.protobuf.message import Message
 
 from steersman import client, config, kinds
-from steersman._sync_clients import ApiAttributes, Connection, Forward, PodClient, Process, ResourceClient
+from steersman._sync_clients import ApiAttributes, Bindings, Connection, Forward, PodClient, Process, ResourceClient
 from steersman.config import Context
 from steersman.sync.portal import Portal
 
-__all__ = ["Api", "Connection", "Forward", "PodClient", "Process", "ResourceClient", "connect", "connect_to"]
+__all__ = [
+    "Api",
+    "Bindings",
+    "Connection",
+    "Forward",
+    "PodClient",
+    "Process",
+    "ResourceClient",
+    "connect",
+    "connect_to",
+]
 
 M = TypeVar("M", bound=Message)
 
