@@ -47,11 +47,12 @@ from apiserver.audit.log import AuditLog, RotatedFile
 from apiserver.fairness import Fairness
 from apiserver.metrics import Metrics
 from apiserver.registry import Registry, Surroundings
+from apiserver.rpc import metrics as metrics_rpc
 from apiserver.rpc import resources, versions
+from apiserver.rpc.agents import NodeChannel
 from apiserver.rpc.certificates import CertificateHandlers
 from apiserver.rpc.guard import Guard
 from apiserver.rpc.guard import Surroundings as Passing
-from apiserver.rpc.pod_streams import NodeChannel
 from apiserver.rpc.pods import PODS, pod_methods
 from apiserver.rpc.reviews import SERVICES as REVIEWS
 from apiserver.rpc.reviews import ReviewHandlers
@@ -233,9 +234,12 @@ class Apiserver:
                     },
                 ),
                 *ReviewHandlers(guard, tokens.judge).handlers(),
+                *metrics_rpc.MetricsHandlers(
+                    self.registries[PODS], self.registries["steersman.core.v1.Nodes"], guard, node_channel
+                ).handlers(),
                 versions.handler(),
             ],
-            services=[*self.registries, *REVIEWS, versions.SERVICE],
+            services=[*self.registries, *REVIEWS, metrics_rpc.PODS, metrics_rpc.NODES, versions.SERVICE],
         )
         self._tasks: list[asyncio.Task[None]] = []
         self._metrics_server: MetricsServer | None = None

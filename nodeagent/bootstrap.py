@@ -38,8 +38,12 @@ from nodeagent.node.registration import NodeKeeper
 from nodeagent.objects import ReferencedObjects
 from nodeagent.pods import Pods
 from nodeagent.rotation import LogRotation
+from nodeagent.rpc import usage
 from nodeagent.rpc.streams import SERVICE, Streams
+from nodeagent.rpc.usage import Usages
 from nodeagent.tools import WorkerTools
+from nodeagent.usage.machine import Machine
+from nodeagent.usage.meter import Meter
 
 log = structlog.get_logger(__name__)
 
@@ -75,6 +79,7 @@ class Agent:
         pods: the workers.
         metrics: what it counts.
         runtime: the container runtime.
+        meter: what measures what is used.
     """
 
     def __init__(self, api: Api, config: AgentConfig, *, clock: Clock | None = None) -> None:
@@ -93,6 +98,7 @@ class Agent:
         self._lock = lock_root(self.folders)
         self._channel = RuntimeChannel(config.runtime_endpoint, self.metrics)
         self.runtime = Runtime(self._channel, TerminationMessages())
+        self.meter = Meter(self.runtime, Machine(config.cgroup_root, MOUNT), clock)
         images = Images(self._channel)
         self._recorder = Recorder(api, COMPONENT, host=config.node_name, clock=clock)
         node_informer = Informer(api.nodes, field_selector=f"metadata.name={config.node_name}", clock=clock)
@@ -145,6 +151,7 @@ class Agent:
                     group.create_task(self._node(on_ready), name="node"),
                     group.create_task(self.pods.run(), name="pods"),
                     group.create_task(self._recorder.run(), name="events"),
+                    group.create_task(self.meter.run(), name="usage"),
                 ]
                 await stop.wait()
                 log.info("stopping; containers are left running")
@@ -198,7 +205,8 @@ async def run_agent(config: AgentConfig, client_config: Path | None, serving: Se
         clock = RealClock()
         agent = Agent(api, config, clock=clock)
         streams = Streams(agent.pods, agent.runtime, agent.folders, clock, open_to_all=serving.tls is None)
-        server = GrpcServer([streams.handler()], services=[SERVICE])
+        usages = Usages(agent.meter, open_to_all=serving.tls is None)
+        server = GrpcServer([streams.handler(), usages.handler()], services=[SERVICE, usage.SERVICE])
         server.listen(f"[{host}]:{port}" if ":" in host else f"{host}:{port}", serving.tls)
         try:
             metrics = MetricsServer.start(serving.metrics, serving.tls, agent.metrics.registry)

@@ -95,6 +95,7 @@ def _user_facing() -> Iterator[ClusterRole]:
             rule(READ, "batch", "cronjobs cronjobs/status jobs jobs/status"),
             rule(READ, "policy", "poddisruptionbudgets poddisruptionbudgets/status"),
             rule(READ, _NETWORK, "ingresses ingresses/status networkpolicies"),
+            rule(READ, "metrics.k8s.io", "pods nodes"),
         ],
     }
     for name, rules in parts.items():

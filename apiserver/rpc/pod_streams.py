@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -11,10 +11,9 @@ from steersman.core.v1.pod_pb2 import PodAttachRequest, PodExecRequest, PodLogsR
 from apiserver import errors
 from apiserver.authn import User
 from apiserver.registry import Registry
+from apiserver.rpc.agents import NodeChannel, address_of
 from apiserver.rpc.guard import Guard
 
-# Opens a channel to a node: its name, and where its agent listens.
-NodeChannel = Callable[[str, str], grpc.aio.Channel]
 _STREAMS = "/steersman.nodeagent.v1.Streams/"
 
 
@@ -107,11 +106,10 @@ class StreamHandlers:
             node, _ = await self._nodes.get_object("", pod.spec.node_name)
         except errors.ObjectNotFound as error:
             raise errors.NodeUnreachable(pod.spec.node_name, "there is no such node") from error
-        address = next((a.address for a in node.status.addresses if a.type == "InternalIP"), "")
-        port = node.status.daemon_endpoints.kubelet_endpoint.port
-        if not address or not port:
+        address = address_of(node)
+        if not address:
             raise errors.NodeUnreachable(pod.spec.node_name, "it has not said where its agent listens")
-        return pod.spec.node_name, self._node_channel(pod.spec.node_name, f"{address}:{port}")
+        return pod.spec.node_name, self._node_channel(pod.spec.node_name, address)
 
 
 async def _first(requests: AsyncIterator[bytes]) -> bytes:

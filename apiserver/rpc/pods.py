@@ -9,11 +9,12 @@ import grpc
 from steersman.clock import Clock
 
 from apiserver.registry import Registry
+from apiserver.rpc.agents import NodeChannel
 from apiserver.rpc.bindings import BindingHandlers
 from apiserver.rpc.eviction import EvictionHandlers
 from apiserver.rpc.guard import Guard
 from apiserver.rpc.pod_parts import PodPartHandlers
-from apiserver.rpc.pod_streams import NodeChannel, StreamHandlers
+from apiserver.rpc.pod_streams import StreamHandlers
 
 PODS = "steersman.core.v1.Pods"
 NODES = "steersman.core.v1.Nodes"

@@ -15,6 +15,7 @@ from nodeagent.cri.termination import TerminationMessages
 from nodeagent.errors import RuntimeFailedError
 from nodeagent.pod import labels
 from nodeagent.pod.state import ContainerRecord, Life, PodRuntime, SandboxRecord
+from nodeagent.usage.rates import Reading
 
 T = TypeVar("T")
 
@@ -29,6 +30,8 @@ _REMEMBERED_MAX = 4096
 # A stop that is to take n seconds may take the runtime a little more.
 _STOP_MARGIN_S = 60.0
 _SANDBOX_TIMEOUT_S = 240.0
+# Whoever asks what is used does not wait longer.
+_STATS_TIMEOUT_S = 3.0
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,23 @@ class Listed:
     pod: PodIdentity
     marks: frozenset[tuple[str, int]]
     running: int
+
+
+@dataclass(frozen=True)
+class ContainerUse:
+    """What a running container has used so far.
+
+    Attributes:
+        pod_uid: its pod.
+        name: its name in the pod.
+        container_id: its id; a container that is started again has another.
+        reading: what it has used.
+    """
+
+    pod_uid: str
+    name: str
+    container_id: str
+    reading: Reading
 
 
 @dataclass(frozen=True)
@@ -127,6 +147,28 @@ class Runtime:
                 if container.state == cri.CONTAINER_RUNNING:
                     running[identity.uid] = running.get(identity.uid, 0) + 1
         return {uid: Listed(pod, frozenset(marks[uid]), running.get(uid, 0)) for uid, pod in pods.items()}
+
+    async def container_use(self) -> list[ContainerUse]:
+        """What the running containers of pods have used so far; those that the runtime cannot measure are left out."""
+        answer = await self._channel.call(
+            "RuntimeService/ListContainerStats",
+            cri.ListContainerStatsRequest(),
+            cri.ListContainerStatsResponse,
+            timeout_s=_STATS_TIMEOUT_S,
+        )
+        found = []
+        for each in answer.stats:
+            identity = _identity(each.attributes.labels)
+            if identity is None or not each.cpu.HasField("usage_core_nano_seconds"):
+                continue
+            reading = Reading(
+                time_ns=each.cpu.timestamp,
+                cpu_ns=each.cpu.usage_core_nano_seconds.value,
+                memory_bytes=each.memory.working_set_bytes.value,
+            )
+            name = each.attributes.labels.get(labels.CONTAINER_NAME, each.attributes.metadata.name)
+            found.append(ContainerUse(identity.uid, name, each.attributes.id, reading))
+        return found
 
     async def pod_of_container(self, container_id: str) -> str | None:
         """The uid of the pod that a container or sandbox belongs to; None when it is not (or no more) there."""

@@ -1,0 +1,1 @@
+"""What the node and its containers use: measured every so often, and when somebody asks."""
