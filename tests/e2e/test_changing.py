@@ -119,3 +119,12 @@ def test_a_node_is_drained_and_opened_again(cluster: World) -> None:
         assert node not in {pod["spec"]["nodeName"] for pod in cluster.pods()}
     finally:
         cluster.steer("uncordon", node)
+
+
+def test_what_pods_and_nodes_use(cluster: World) -> None:
+    pods = [line.split() for line in cluster.steer("top", "pods", "-l", "app=web", "--no-headers").splitlines()]
+    assert sorted(row[0] for row in pods) == sorted(pod["metadata"]["name"] for pod in cluster.pods())
+    assert all(row[1].endswith("m") and row[2].endswith("Mi") for row in pods)
+    nodes = cluster.steer("top", "nodes")
+    assert nodes.count("%") == 2 + 2 * 3
+    assert "<unknown>" not in nodes

@@ -47,6 +47,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "scale": ("scale", "Set the number of replicas"),
     "taint": ("taint", "Add, change and remove taints of nodes"),
     "timeline": ("timeline", "Show what happened to an object, and who did it"),
+    "top": ("top", "Show what pods and nodes use"),
     "tree": ("tree", "Show what owns an object and what it owns"),
     "uncordon": ("uncordon", "Open nodes for new pods again"),
     "version": ("version", "Show the version"),
