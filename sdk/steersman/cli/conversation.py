@@ -74,7 +74,12 @@ async def _read_stdin(requests: asyncio.Queue[Any], request: type[Any]) -> None:
     """Passes standard input on as it comes."""
     loop = asyncio.get_running_loop()
     ready = asyncio.Event()
-    descriptor = sys.stdin.fileno()
+    try:
+        descriptor = sys.stdin.fileno()
+    except (AttributeError, ValueError, OSError):
+        # Somebody closed it: there is nothing to be read.
+        requests.put_nowait(request(stdin_eof=True))
+        return
     try:
         loop.add_reader(descriptor, ready.set)
         polled = True
@@ -86,7 +91,11 @@ async def _read_stdin(requests: asyncio.Queue[Any], request: type[Any]) -> None:
             if polled:
                 await ready.wait()
                 ready.clear()
-            piece = os.read(descriptor, PIECE)
+            try:
+                piece = os.read(descriptor, PIECE)
+            except OSError:
+                # A terminal that went away, say.
+                piece = b""
             if not piece:
                 requests.put_nowait(request(stdin_eof=True))
                 return

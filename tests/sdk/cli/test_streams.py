@@ -281,6 +281,13 @@ def test_exec_with_input(cluster: Cluster, shop: str) -> None:
     assert (done.returncode, done.stdout) == (0, b"cat\nTHROUGH")
 
 
+def test_exec_without_standard_input(cluster: Cluster, shop: str) -> None:
+    environment = {**os.environ, "STEERCONFIG": str(cluster.config)}
+    command = f"exec {sys.executable} -m steersman.cli.main exec -i web-1 -n {shop} -- cat <&-"
+    done = subprocess.run(["sh", "-c", command], env=environment, capture_output=True, text=True, timeout=30)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "cat\n", "oops\n")
+
+
 def test_attach(cluster: Cluster, shop: str) -> None:
     assert cluster.steer("attach", "two", "-c", "second", "-n", shop) == "second speaks\n"
 
