@@ -73,12 +73,27 @@ def told() -> Iterator[None]:
     except KeyboardInterrupt:
         raise SystemExit(INTERRUPTED) from None
     except BaseException as error:
+        if _was_interrupted(error):
+            # It may have hit an import, and then nothing more can be imported to say anything with.
+            raise SystemExit(INTERRUPTED) from None
         if "STEER_TRACEBACK" in os.environ:
             raise
         lines, code = account(error)
         for line in lines:
             say(line)
         raise SystemExit(code) from None
+
+
+def _was_interrupted(error: BaseException) -> bool:
+    """Whether a KeyboardInterrupt is at the bottom of it, whatever became of that on its way."""
+    seen: set[int] = set()
+    current: BaseException | None = error
+    while current is not None and id(current) not in seen:
+        if isinstance(current, KeyboardInterrupt) or type(current).__name__ == "Abort":
+            return True
+        seen.add(id(current))
+        current = current.__cause__ or current.__context__
+    return False
 
 
 def account(error: BaseException) -> tuple[list[str], int]:
@@ -101,13 +116,11 @@ def account(error: BaseException) -> tuple[list[str], int]:
     if isinstance(error, CommandError):
         return [str(error)], error.code
     if isinstance(error, (ConfigError, TLSFileError)):
-        return [str(error)], UNREACHABLE
+        return [" ".join(str(error).split())], UNREACHABLE
     if isinstance(error, UnknownKindError):
         return [unknown_kind(error.name)], USAGE
     if isinstance(error, SelectorError):
         return [str(error)], USAGE
-    if isinstance(error, click.Abort):
-        return [], INTERRUPTED
     if isinstance(error, click.ClickException):
         return [_wrong_words(error)], USAGE
     if isinstance(error, TimeoutError):
