@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
+
+from steersman.cli import session
+from steersman.cli.failures import CommandError
 
 # Who writes when nobody else is named.
 MANAGER = "steer"
 F = TypeVar("F", bound=Callable[..., Any])
 
-_SPAN_PART = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
 
 
@@ -33,6 +34,10 @@ class Group(click.Group):
     """A group of such commands."""
 
     command_class = Command
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads the words after the group's name."""
+        return super().parse_args(ctx, plain(self.params, args))
 
 
 def plain(params: Sequence[click.Parameter], words: Sequence[str]) -> list[str]:
@@ -78,16 +83,23 @@ class Span(click.ParamType[float]):
         """The seconds of a text."""
         if isinstance(value, (int, float)):
             return float(value)
-        text = str(value)
-        if re.fullmatch(r"\d+(\.\d+)?", text):
-            return float(text)
-        parts = list(_SPAN_PART.finditer(text))
-        if not parts or "".join(part[0] for part in parts) != text:
-            self.fail(f"{text!r} is not a span of time such as 90s, 5m or 1h30m", param, ctx)
-        return sum(float(part[1]) * _SECONDS[part[2]] for part in parts)
+        try:
+            return float(session.seconds(str(value)))
+        except CommandError as error:
+            self.fail(str(error), param, ctx)
 
 
 SPAN = Span()
+
+
+def given(ctx: click.Context, name: str) -> Any:
+    """The value of a flag that may also stand in front of a subcommand's name, as `create -n shop configmap site`."""
+    above: click.Context | None = ctx
+    while above is not None:
+        if name in above.params and above.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            return above.params[name]
+        above = above.parent
+    return ctx.params[name]
 
 
 def dry_run_option(command: F) -> F:

@@ -9,7 +9,7 @@ import click
 
 from steersman import kinds
 from steersman.cli import session
-from steersman.cli.command import Command, dry_run_option, manager_option, result_option
+from steersman.cli.command import Command, dry_run_option, given, manager_option, result_option
 from steersman.cli.generators import Data, message
 from steersman.cli.results import Results
 
@@ -32,10 +32,9 @@ def store(ctx: click.Context, data: Data, *, verb: str = "created") -> Any:
     Raises:
         CommandError: the data is no such object.
     """
-    options = ctx.params
-    namespace, dry_run = options.get("namespace"), options["dry_run"]
+    namespace, dry_run, manager = (given(ctx, name) for name in ("namespace", "dry_run", "manager"))
     obj = message(data)
-    results = Results(options["fmt"], dry_run)
+    results = Results(given(ctx, "fmt"), dry_run)
     if dry_run == "client":
         if namespace and kinds.of(obj).namespaced:
             obj.metadata.namespace = namespace
@@ -44,7 +43,7 @@ def store(ctx: click.Context, data: Data, *, verb: str = "created") -> Any:
         return obj
 
     async def work(api: Any) -> Any:
-        return await api.resource(type(obj)).create(obj, field_manager=options["manager"], dry_run=dry_run == "server")
+        return await api.resource(type(obj)).create(obj, field_manager=manager, dry_run=dry_run == "server")
 
     made = session.run(ctx, namespace, work)
     results.show(made, verb)

@@ -62,7 +62,7 @@ class Trouble:
 
         try:
             yield
-        except (errors.Unavailable, errors.Unauthenticated):
+        except (errors.Unavailable, errors.DeadlineExceeded, errors.Unauthenticated):
             raise
         except errors.ApiError as error:
             message, code = explain(error)

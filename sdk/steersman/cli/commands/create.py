@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import click
 
 from steersman.cli import session
-from steersman.cli.command import SPAN, Command, Group, dry_run_option, manager_option, result_option
+from steersman.cli.command import SPAN, Command, Group, dry_run_option, given, manager_option, result_option
 from steersman.cli.failures import USAGE, CommandError
 from steersman.cli.generators import Data, access, configuration, networking, policies, workloads
 from steersman.cli.making import maker, making_options, store
@@ -144,7 +144,7 @@ def _job_of(ctx: click.Context, name: str, source: str) -> Data:
     async def work(api: Api) -> Any:
         return await api.cronjobs.get(target.name or "", namespace=api.namespace)
 
-    found = session.run(ctx, ctx.params["namespace"], work)
+    found = session.run(ctx, given(ctx, "namespace"), work)
     return workloads.job_of(name, codec.encode_object(found), found.metadata.uid)
 
 
@@ -185,7 +185,15 @@ def configmap(name: str, literals: tuple[str, ...], files: tuple[str, ...], env_
     return configuration.config_map(name, entries(literals, files, env_files))
 
 
-@command.group(cls=Group, name="secret")
+@command.group(
+    cls=Group,
+    name="secret",
+    epilog="""\b
+Examples:
+  steer create secret generic db --from-literal password=...
+  steer create secret tls shop --cert shop.crt --key shop.key
+""",
+)
 def secret() -> None:
     """A Secret: of literals and files, for TLS, or for a registry of images."""
 
@@ -242,12 +250,22 @@ def docker_registry(
 # --- networking -----------------------------------------------------------------------------------------------------
 
 
-@command.group(cls=Group, name="service")
+@command.group(
+    cls=Group,
+    name="service",
+    epilog="""\b
+Examples:
+  steer create service clusterip web --tcp 80:8080
+  steer create service nodeport web --tcp 80:8080 --node-port 30080
+""",
+)
 def service() -> None:
     """A Service for the pods with the label app=NAME."""
 
 
-command.add_command(click.Group("svc", commands=service.commands, hidden=True, help=service.help), "svc")
+command.add_command(
+    Group("svc", commands=service.commands, hidden=True, help=service.help, epilog=service.epilog), "svc"
+)
 TCP = _several("--tcp", "A port, and the pods' port where it is another.", "PORT[:TARGET]")
 
 
@@ -483,7 +501,7 @@ def token(
         )
         return await api.unary(method, request)
 
-    answer: Any = session.run(ctx, namespace, work)
+    answer: Any = session.run(ctx, given(ctx, "namespace"), work)
     if fmt is None:
         click.echo(answer.status.token)
         return

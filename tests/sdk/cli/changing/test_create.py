@@ -97,6 +97,16 @@ async def test_a_job_of_a_cronjob(api: Api, steer: Steer) -> None:
     assert (await steer("create", "job", "now", "--from", "deploy/x")).code == 2
 
 
+async def test_flags_may_stand_in_front_of_the_kind(api: Api, steer: Steer) -> None:
+    await steer.ok("create", "namespace", "shop")
+    assert await steer.ok("create", "-n", "shop", "cm", "a") == "configmap/a created\n"
+    assert await steer.ok("create", "--dry-run", "secret", "generic", "b") == "secret/b created (server dry run)\n"
+    assert await steer.ok("create", "-n", "shop", "cm", "c", "-n", "default") == "configmap/c created\n"
+    found = await api.configmaps.list()
+    places = {each.metadata.name: each.metadata.namespace for each in found}
+    assert (places["a"], places["c"]) == ("shop", "default")
+
+
 async def test_a_token(served: Served, api: Api, steer: Steer) -> None:
     account = ServiceAccount()
     account.metadata.name = "builder"
