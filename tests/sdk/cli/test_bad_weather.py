@@ -124,7 +124,7 @@ def test_a_certificate_that_has_expired(cluster: Cluster, tmp_path: Path) -> Non
 def test_a_token_that_has_expired_or_is_none(cluster: Cluster, tmp_path: Path) -> None:
     old = jwt.encode({"exp": NOW.timestamp() - 100}, "x" * 32)
     flags = at(cluster, tmp_path, cluster.server, certificate=None, key=None, token=old)
-    one_line(cluster.run("get", "pods", *flags), 1, "your token expired 100s ago")
+    one_line(cluster.run("get", "pods", *flags), 1, "your token expired ")
     flags = at(cluster, tmp_path, cluster.server, certificate=None, key=None, token="nonsense")
     one_line(cluster.run("get", "pods", *flags), 1)
     flags = at(cluster, tmp_path, cluster.server, certificate=None, key=None)
