@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from steersman.cli import cells, columns, output, session
-from steersman.client import Api
-from steersman.manifests import codec, files
+from steersman.cli import columns, output, session
+from steersman.cli.command import Command
+from steersman.cli.failures import USAGE, CommandError
+
+if TYPE_CHECKING:
+    from steersman import kinds
+    from steersman.cli.describing import Around
+    from steersman.client import Api
 
 EPILOG = """\b
 Examples:
   steer describe pod web-6n-x2x
+  steer describe pods web-6n             all whose names begin so
   steer describe node n1
   steer describe pods -l app=web
+  steer describe -f web.yaml --show-events=false
 """
 
 
-@click.command(epilog=EPILOG)
-@click.argument("what", nargs=-1, required=True, metavar="KIND [NAME]... | KIND/NAME...")
+@click.command(cls=Command, epilog=EPILOG)
+@click.argument("what", nargs=-1, metavar="KIND [NAME]... | KIND/NAME...")
 @session.namespace_option
 @session.all_namespaces_option
 @session.selector_options
+@session.file_options
+@click.option("--show-events/--no-show-events", default=True, help="With the events about the objects.")
+@click.option("--chunk-size", type=click.IntRange(0), default=500, metavar="N", help="Ask for so many at once; 0: all.")
 @click.pass_context
 def command(
     ctx: click.Context,
@@ -32,106 +42,107 @@ def command(
     all_namespaces: bool,
     selector: str,
     field_selector: str,
+    filenames: tuple[str, ...],
+    recursive: bool,
+    show_events: bool,
+    chunk_size: int,
 ) -> None:
     """Show everything about objects: what they are, how they are, and what happened to them."""
+    if bool(what) == bool(filenames):
+        raise CommandError("describe what? missing argument: KIND, KIND/NAME, or -f FILE", USAGE)
 
     async def work(api: Api) -> None:
+        from steersman.cli.describing import describe
+
         where = "" if all_namespaces else api.namespace
         described: list[str] = []
-        for item in session.named(what):
+        for item, place in _wanted(what, filenames, recursive, where):
             client = api.resource(item.kind)
+            objects: list[Any]
             if item.name is not None:
-                objects: list[Any] = [await client.get(item.name, namespace=where)]
+                objects = await _named(client, item, place)
             else:
                 objects = await client.list(
                     namespace=where if item.kind.namespaced else "",
                     label_selector=selector,
                     field_selector=field_selector,
+                    page=chunk_size,
                 )
             for obj in columns.order(item.kind, objects):
-                events = await _events(api, obj)
-                described.append(describe(obj, events, datetime.now(UTC)))
+                around = await _around(api, item.kind, obj, show_events)
+                described.append(describe(obj, around, datetime.now(UTC)))
         if not described:
             click.echo("nothing found", err=True)
+            return
         output.write("\n\n\n".join(described))
 
     session.run(ctx, namespace, work)
 
 
-async def _events(api: Api, obj: Any) -> list[Any]:
+def _wanted(
+    what: tuple[str, ...], filenames: tuple[str, ...], recursive: bool, where: str
+) -> list[tuple[session.Named, str]]:
+    if not filenames:
+        return [(item, where) for item in session.named(what)]
     from steersman import kinds
+    from steersman.manifests import files
 
-    selector = f"involvedObject.name={obj.metadata.name},involvedObject.kind={kinds.of(obj).kind}"
-    if obj.metadata.uid:
-        selector += f",involvedObject.uid={obj.metadata.uid}"
-    return await api.events.list(namespace=obj.metadata.namespace, field_selector=selector)
-
-
-def describe(obj: Any, events: list[Any], now: datetime) -> str:
-    """The whole description of an object."""
-    from steersman import kinds
-
-    kind = kinds.of(obj)
-    metadata = obj.metadata
-    head = [
-        ("Name", metadata.name),
-        *([("Namespace", metadata.namespace)] if kind.namespaced else []),
-        ("Kind", str(kind)),
-        (
-            "Created",
-            f"{codec.show_time(metadata.creation_timestamp)} ({cells.age(metadata.creation_timestamp, now)} ago)",
-        ),
-        ("Labels", cells.pairs(metadata.labels)),
-        ("Annotations", cells.pairs(metadata.annotations)),
-    ]
-    owners = ", ".join(f"{owner.kind}/{owner.name}" for owner in metadata.owner_references)
-    if owners:
-        head.append(("Controlled by", owners))
-    if metadata.HasField("deletion_timestamp"):
-        head.append(("Being deleted", f"since {cells.age(metadata.deletion_timestamp, now)}"))
-    if kind.kind == "Pod":
-        head += [
-            ("Status", columns.pod_status(obj)),
-            ("Node", obj.spec.node_name or "<none>"),
-            ("IP", obj.status.pod_ip or "<none>"),
-        ]
-    width = max(len(name) for name, _ in head) + 1
-    parts = ["\n".join(f"{name + ':':<{width}}  {value}" for name, value in head)]
-    data = codec.encode(obj)
-    for part in ("metadata", "status"):
-        data.pop(part, None)
-    if kind.kind == "Secret":
-        data["data"] = {name: f"{len(value)} bytes" for name, value in obj.data.items()}
-    parts += [_section(name, value) for name, value in data.items()]
-    status = codec.encode(obj).get("status", {})
-    conditions = status.pop("conditions", [])
-    status.pop("images", None)
-    if status:
-        parts.append(_section("status", status))
-    if conditions:
-        rows = [[c["type"], c["status"], c.get("reason", ""), c.get("message", "")] for c in conditions]
-        parts.append("Conditions:\n" + _indented(output.table(["TYPE", "STATUS", "REASON", "MESSAGE"], rows)))
-    parts.append(_events_section(events, now))
-    return "\n".join(parts)
+    manifests = files.read(filenames, recursive=recursive)
+    return [(session.Named(kinds.of(m.obj), m.obj.metadata.name), m.obj.metadata.namespace or where) for m in manifests]
 
 
-def _section(name: str, value: Any) -> str:
-    title = name[0].upper() + name[1:]
-    if isinstance(value, (dict, list)):
-        return f"{title}:\n" + _indented(files.yaml_of([value]).rstrip("\n"))
-    return f"{title}: {value}"
+async def _named(client: Any, item: session.Named, where: str) -> list[Any]:
+    """The object of a name; where there is none, those whose names begin so."""
+    from steersman import errors
+
+    try:
+        return [await client.get(item.name, namespace=where)]
+    except errors.NotFound:
+        try:
+            every = await client.list(namespace=where if item.kind.namespaced else "")
+        except errors.Forbidden:
+            every = []
+        found = [obj for obj in every if obj.metadata.name.startswith(item.name)]
+        if not found:
+            raise
+        return found
 
 
-def _events_section(events: list[Any], now: datetime) -> str:
-    if not events:
-        return "Events: <none>"
-    rows = []
-    for event in sorted(events, key=lambda e: (e.last_timestamp.seconds, e.metadata.name)):
-        last = cells.age(event.last_timestamp, now)
-        when = f"{last} (x{event.count} over {cells.age(event.first_timestamp, now)})" if event.count > 1 else last
-        rows.append([event.type, event.reason, when, event.source.component, event.message])
-    return "Events:\n" + _indented(output.table(["TYPE", "REASON", "AGE", "FROM", "MESSAGE"], rows))
+async def _around(api: Api, kind: kinds.Kind, obj: Any, show_events: bool) -> Around:
+    """What is told of an object beside itself; what may not be seen is left out."""
+    from steersman import errors
+    from steersman.cli.describing import Around
+    from steersman.cli.why.answers import WORKLOADS
 
+    where, name = obj.metadata.namespace, obj.metadata.name
 
-def _indented(text: str) -> str:
-    return "\n".join(f"  {line}" for line in text.splitlines())
+    async def seen(reading: Any) -> list[Any]:
+        try:
+            return list(await reading)
+        except errors.Forbidden:
+            return []
+
+    def of(owner: Any, others: list[Any]) -> list[Any]:
+        return [o for o in others if any(r.uid == owner.metadata.uid for r in o.metadata.owner_references)]
+
+    found: dict[str, Any] = {"show_events": show_events}
+    if show_events:
+        selector = f"involvedObject.name={name},involvedObject.kind={kind.kind}"
+        events = await seen(api.events.list(namespace=where, field_selector=selector))
+        uids = ("", obj.metadata.uid, name)
+        found["events"] = [event for event in events if event.involved_object.uid in uids]
+    if kind.kind == "Service":
+        label = f"kubernetes.io/service-name={name}"
+        found["endpoints"] = await seen(api.endpointslices.list(namespace=where, label_selector=label))
+    elif kind.kind == "Node":
+        found["pods"] = await seen(api.pods.list(field_selector=f"spec.nodeName={name}"))
+    elif kind.kind == "Deployment":
+        found["owned"] = of(obj, await seen(api.replicasets.list(namespace=where)))
+    elif kind.kind in WORKLOADS:
+        found["pods"] = of(obj, await seen(api.pods.list(namespace=where)))
+    elif kind.kind == "PersistentVolumeClaim":
+        found["pods"] = await seen(api.pods.list(namespace=where))
+    elif kind.kind == "Namespace":
+        found["quotas"] = await seen(api.resourcequotas.list(namespace=name))
+        found["limits"] = await seen(api.limitranges.list(namespace=name))
+    return Around(**found)
