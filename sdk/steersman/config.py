@@ -119,7 +119,11 @@ def load(path: Path | None = None, context: str | None = None) -> Context:
     entry = contexts.get(name)
     if not isinstance(entry, dict):
         known = ", ".join(sorted(map(str, contexts))) or "none"
-        raise ConfigError(path, f"it has no context {name!r} (it has: {known})")
+        import difflib
+
+        close = difflib.get_close_matches(str(name), list(map(str, contexts)), n=1)
+        hint = f"; did you mean {close[0]!r}?" if close else ""
+        raise ConfigError(path, f"it has no context {name!r} (it has: {known}){hint}")
     if not isinstance(entry.get("server"), str):
         raise ConfigError(path, f"context {name!r} names no server")
     return Context(

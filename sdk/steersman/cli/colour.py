@@ -22,7 +22,7 @@ _PENDING = frozenset({"Pending", "ContainerCreating", "PodInitializing", "Termin
 }
 _BAD = re.compile(r"Error|Failed|BackOff|Err|Evicted|OOMKilled|Lost|Denied|ExitCode|Invalid|Unhealthy|Degraded")
 # Columns whose words say how something is doing.
-COLUMNS = frozenset({"STATUS", "TYPE", "READY", "HEALTH"})
+COLUMNS = frozenset({"STATUS", "TYPE", "READY", "CONDITION"})
 
 
 def enabled(stream: TextIO) -> bool:

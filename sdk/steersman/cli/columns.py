@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from steersman import kinds
+from steersman.cli.access_columns import ACCESS
 from steersman.cli.cells import AGE, NAME, Column, age, containers, images, pairs
 from steersman.cli.resource_columns import RESOURCES
 from steersman.cli.workload_columns import WORKLOADS
@@ -59,6 +60,11 @@ def _node_status(node: Any, _now: datetime) -> str:
     return f"{word},SchedulingDisabled" if node.spec.unschedulable else word
 
 
+def _roles(node: Any, _now: datetime) -> str:
+    prefix = "node-role.kubernetes.io/"
+    return ",".join(sorted(key[len(prefix) :] for key in node.metadata.labels if key.startswith(prefix))) or "<none>"
+
+
 def _address(node: Any, _now: datetime) -> str:
     return next((a.address for a in node.status.addresses if a.type == "InternalIP"), "<none>")
 
@@ -107,6 +113,7 @@ _COLUMNS: dict[str, list[Column]] = {
     "Node": [
         NAME,
         Column("STATUS", _node_status),
+        Column("ROLES", _roles),
         AGE,
         Column("VERSION", lambda node, _: node.status.node_info.kubelet_version),
         Column("INTERNAL-IP", _address, wide=True),
@@ -163,7 +170,7 @@ _COLUMNS: dict[str, list[Column]] = {
         Column("MESSAGE", lambda event, _: event.message),
     ],
 }
-_COLUMNS |= {**WORKLOADS, **RESOURCES}
+_COLUMNS |= {**WORKLOADS, **RESOURCES, **ACCESS}
 _ANY = [NAME, AGE]
 _NAMESPACE = Column("NAMESPACE", lambda obj, _: str(obj.metadata.namespace))
 

@@ -26,6 +26,9 @@ Examples:
 """
 
 
+FURTHER = "Flags of every command: steer --help"
+
+
 def _keep(ctx: click.Context, param: click.Parameter, value: Any) -> Any:
     """Keeps a flag that stood behind the command where those in front of it are kept."""
     if value not in (None, ()):
@@ -130,6 +133,8 @@ def _give_global_options(command: click.Command, namespace: str | None) -> None:
         if taken.isdisjoint(option.opts):
             option.hidden, option.expose_value, option.callback = True, False, _keep
             command.params.append(option)
+    if not (command.epilog or "").endswith(FURTHER):
+        command.epilog = f"{command.epilog or ''}\n\n{FURTHER}"
     for param in command.params:
         if param.name == "namespace" and isinstance(param, click.Option):
             param.default = namespace

@@ -201,7 +201,7 @@ def decode_object(data: Any, *, on_unknown: Callable[[Problem], None] | None = N
         if others:
             text = f"{data['kind']} is served as {', '.join(others)}, not as {data['apiVersion']}"
             raise DecodeError([Problem(("apiVersion",), text)]) from None
-        text = f"unknown kind {data['kind']!r} in {data['apiVersion']}"
+        text = f"unknown kind {data['kind']!r} in {data['apiVersion']}{_meant(data['kind'])}"
         raise DecodeError([Problem(("kind",), text)]) from None
     return decode(kind.message, data, on_unknown=on_unknown)
 
@@ -385,6 +385,14 @@ def unknown_field(name: str, known: list[str]) -> str:
     if same or close:
         return f"unknown field; did you mean {(same or close)[0]!r}?"
     return "unknown field"
+
+
+def _meant(kind: str) -> str:
+    """The kind that was probably meant by one that there is not."""
+    import difflib
+
+    close = difflib.get_close_matches(kind, sorted({each.kind for each in kinds.every()}), n=1, cutoff=0.6)
+    return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def _moment(value: Any) -> datetime:
