@@ -67,22 +67,30 @@ def compile_protos(sources: list[Path]) -> None:
 
 
 def write_packages(folders: list[Path]) -> None:
-    """Gives each folder an `__init__` that offers its messages by their bare names."""
+    """Gives each folder an `__init__` that offers its messages by their bare names, and imports them when asked."""
     for folder in folders:
-        modules = sorted(path.stem for path in folder.glob("*_pb2.py"))
         package = ".".join(folder.relative_to(SDK).parts)
-        lines = [BANNER]
-        exported: list[str] = []
-        for name in modules:
-            module = importlib.import_module(f"{package}.{name}")
-            names = sorted([*module.DESCRIPTOR.message_types_by_name, *module.DESCRIPTOR.enum_types_by_name])
-            values = sorted(
-                value.name for enum in module.DESCRIPTOR.enum_types_by_name.values() for value in enum.values
-            )
+        typed: list[str] = []
+        homes: dict[str, str] = {}
+        for name in sorted(path.stem for path in folder.glob("*_pb2.py")):
+            descriptor = importlib.import_module(f"{package}.{name}").DESCRIPTOR
+            enums = descriptor.enum_types_by_name.values()
+            names = sorted([*descriptor.message_types_by_name, *descriptor.enum_types_by_name])
+            names += sorted(value.name for enum in enums for value in enum.values)
             if names:
-                exported += names + values
-                lines.append(f"from {package}.{name} import " + ", ".join(f"{n} as {n}" for n in names + values))
-        lines.append(f"\n__all__ = {sorted(exported)!r}\n")
+                homes |= dict.fromkeys(names, name)
+                typed.append(f"    from {package}.{name} import " + ", ".join(f"{n} as {n}" for n in names))
+        lines = [
+            BANNER,
+            "import importlib\nfrom typing import TYPE_CHECKING, Any\n\nif TYPE_CHECKING:",
+            *(typed or ["    pass"]),
+            f"\n_HOMES = {homes!r}\n",
+            f"__all__ = {sorted(homes)!r}\n\n",
+            "def __getattr__(name: str) -> Any:\n    home = _HOMES.get(name)\n    if home is None:",
+            '        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")',
+            '    found = globals()[name] = getattr(importlib.import_module(f"{__name__}.{home}"), name)',
+            "    return found\n",
+        ]
         (folder / "__init__.py").write_text("\n".join(lines))
     for group in sorted({folder.parent for folder in folders if folder.parent.parent == SDK / "steersman"}):
         versions = sorted(folder.name for folder in folders if folder.parent == group)

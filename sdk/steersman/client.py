@@ -28,7 +28,6 @@ from steersman.meta.v1.requests_pb2 import ADDED, BOOKMARK, DELETED, MODIFIED
 from steersman.pods import PodClient
 from steersman.resource import ResourceClient, WatchEvent
 from steersman.retry import Backoff
-from steersman.service import logs
 from steersman.service.http2.channel import Channel, Dialing
 from steersman.service.tls import client_context
 
@@ -62,7 +61,6 @@ class Api(ApiAttributes):
         token_file: Path | None = None,
         on_warning: Callable[[str], None] | None = None,
     ) -> None:
-        logs.default()
         self.channel = channel
         self.namespace = namespace
         self._metadata: Metadata = _bearer(token) if token else ()

@@ -9,14 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import structlog
-
 from steersman import errors
 from steersman.clock import Clock, to_timestamp
 from steersman.coordination.v1.lease_pb2 import Lease
+from steersman.log import get_logger
 from steersman.resource import ResourceClient
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 import grpc
 from google.protobuf.message import DecodeError
-from google.rpc import error_details_pb2, status_pb2
 
 DETAILS_KEY = "grpc-status-details-bin"
 
@@ -172,6 +171,9 @@ def of(number: int, message: str, reason: str = "") -> ApiError:
 
 def from_rpc(error: grpc.aio.AioRpcError) -> ApiError:
     """The exception for a failed call."""
+    # Needed for failures only, and not quickly imported.
+    from google.rpc import error_details_pb2, status_pb2
+
     code = error.code()
     kind = _CLASSES.get(code, ServerError)
     reason = ""

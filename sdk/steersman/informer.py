@@ -12,12 +12,12 @@ import builtins
 from collections.abc import Callable, Iterable
 from typing import Any, Generic, NamedTuple, TypeVar
 
-import structlog
 from google.protobuf.message import Message
 
 from steersman import errors
 from steersman.clock import Clock, RealClock
 from steersman.kinds import Kind
+from steersman.log import get_logger
 from steersman.meta.v1.requests_pb2 import BOOKMARK, DELETED
 from steersman.resource import ResourceClient, WatchEvent
 from steersman.retry import Backoff
@@ -25,7 +25,7 @@ from steersman.retry import Backoff
 M = TypeVar("M", bound=Message)
 Handler = Callable[[M | None, M | None], None]
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 
 class Key(NamedTuple):

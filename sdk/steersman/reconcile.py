@@ -15,14 +15,14 @@ from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-import structlog
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from steersman import errors
 from steersman.clock import Clock, RealClock
+from steersman.log import get_logger
 from steersman.workqueue import WorkQueue
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 K = TypeVar("K", bound=Hashable)
 

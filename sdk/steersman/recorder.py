@@ -11,7 +11,6 @@ import zlib
 from collections import OrderedDict
 from typing import Any
 
-import structlog
 from google.protobuf.message import Message
 
 from steersman import errors, kinds
@@ -19,9 +18,10 @@ from steersman.client import Api
 from steersman.clock import Clock, RealClock, to_timestamp
 from steersman.core.v1.event_pb2 import Event, EventSource
 from steersman.core.v1.references_pb2 import ObjectReference
+from steersman.log import get_logger
 from steersman.meta.v1.object_meta_pb2 import ObjectMeta
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 PENDING_MAX = 1000
 SENDERS = 4

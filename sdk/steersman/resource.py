@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -193,7 +193,7 @@ class ResourceClient(Generic[M]):
             name: its name.
             until: the state: of `steersman.until`, or a function of the object (None where there is none).
             namespace: its namespace.
-            timeout_s: for how many seconds at most; None: for ever.
+            timeout_s: for how many seconds at most; None: for ever; 0: look once.
 
         Raises:
             WaitTimeout: it did not come about in time; `last` is the object as last seen.
@@ -201,6 +201,12 @@ class ResourceClient(Generic[M]):
         """
         wanted = as_until(until)
         last: M | None = None
+        if timeout_s is not None and timeout_s <= 0:
+            with suppress(errors.NotFound):
+                last = await self.get(name, namespace=namespace)
+            if wanted(last):
+                return last
+            raise WaitTimeout(f"{self.kind.singular}/{name}", wanted.text, 0, last)
         try:
             async with asyncio.timeout(timeout_s):
                 async with aclosing(self._versions(name, namespace)) as versions:

@@ -24,7 +24,6 @@ import uuid
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Self, TypeVar, overload
 
-import structlog
 from google.protobuf.message import Message
 from prometheus_client import CollectorRegistry
 
@@ -33,11 +32,12 @@ from steersman.client import Api
 from steersman.clock import Clock, RealClock
 from steersman.election import Election, Terms
 from steersman.informer import Informer, Key, key_of
+from steersman.log import get_logger
 from steersman.reconcile import Controller, Metrics, Result
 from steersman.recorder import Recorder
 from steersman.resource import ResourceClient
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 M = TypeVar("M", bound=Message)
 Reconcile = Callable[[Key], Awaitable[Result | None]]

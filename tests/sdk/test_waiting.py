@@ -121,6 +121,15 @@ def test_a_state_that_does_not_come_about_says_what_was_there() -> None:
     run_virtual(main())
 
 
+async def test_one_look_is_a_wait_of_no_time() -> None:
+    async with testing.control_plane("apiserver") as plane:
+        await plane.api.configmaps.create(configuration("it", step="1"))
+        assert await plane.api.configmaps.wait("it", at("1"), timeout_s=0) is not None
+        assert await plane.api.configmaps.wait("other", until.gone(), timeout_s=0) is None
+        with pytest.raises(WaitTimeout):
+            await plane.api.configmaps.wait("it", at("2"), timeout_s=0)
+
+
 async def test_waiting_is_refused_to_those_who_may_not_watch() -> None:
     async with testing.control_plane("apiserver") as plane:
         nobody = await plane.connect("somebody")

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import grpc
-from cryptography import x509
-from cryptography.x509.oid import NameOID
 
 
 class TLSFileError(Exception):
@@ -127,6 +125,10 @@ def identity_of(auth_context: Mapping[str, Sequence[bytes]]) -> Identity | None:
 
 def identity_of_certificate(pem: bytes) -> Identity:
     """Who a PEM certificate names."""
+    # Needed by servers only, and not quickly imported.
+    from cryptography import x509
+    from cryptography.x509.oid import NameOID
+
     subject = x509.load_pem_x509_certificate(pem).subject
     names = [str(attribute.value) for attribute in subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     groups = [str(attribute.value) for attribute in subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME)]

@@ -56,6 +56,15 @@ class Api(ApiAttributes):
         """Namespace where none is named."""
         return self._face.namespace
 
+    @property
+    def patient(self) -> bool:
+        """Whether calls that may be repeated wait for an apiserver that is away."""
+        return self._face.patient
+
+    @patient.setter
+    def patient(self, patient: bool) -> None:
+        self._face.patient = patient
+
     @overload
     def resource(self, kind: kinds.Kind) -> ResourceClient[Any]: ...
 

@@ -30,7 +30,7 @@ class Portal:
     def call(self, work: Coroutine[Any, Any, T]) -> T:
         """Runs `work` and returns what it does; raises what it raises.
 
-        An interrupted caller (Ctrl-C) gives the work up, and it has ended when the interruption goes on.
+        An interrupted caller (Ctrl-C) gives the work up.
 
         Raises:
             RuntimeError: the portal is closed, or this is the portal's own thread.

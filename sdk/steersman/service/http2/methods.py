@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
 import grpc
-import structlog
 from google.protobuf.message import DecodeError
 
+from steersman.log import get_logger
 from steersman.service.http2.call import Call
 from steersman.service.http2.fields import Head
 from steersman.service.http2.messages import ENCODINGS
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 _UNIMPLEMENTED = int(grpc.StatusCode.UNIMPLEMENTED.value[0])
 _INVALID = int(grpc.StatusCode.INVALID_ARGUMENT.value[0])

@@ -7,13 +7,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Any, Generic, Protocol, TypeVar
 
-import structlog
-
+from steersman.log import get_logger
 from steersman.service.http2 import frames
 from steersman.service.http2.fields import BlockReader
 from steersman.service.http2.frames import ConnectionFault, ErrorCode, StreamFault
 
-log = structlog.get_logger(__name__)
+log = get_logger(__name__)
 
 FRAME_BYTES = frames.DEFAULT_FRAME_BYTES
 STREAM_WINDOW = 1024 * 1024
