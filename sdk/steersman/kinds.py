@@ -10,10 +10,12 @@ import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache, cached_property
-
-from google.protobuf.message import Message
+from typing import TYPE_CHECKING
 
 from steersman._kinds_index import ROWS
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
 
 
 class UnknownKindError(LookupError):
