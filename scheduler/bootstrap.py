@@ -168,7 +168,7 @@ async def serve(settings: Settings, stop: asyncio.Event, *, clock: Clock | None 
     asker = Asker(schedule, binder, clock, settings.tls, bell)
     loop = Loop(schedule, binder, asker, bell, clock, metrics, may_decide=election.leads if election else lambda: True)
 
-    server = GrpcServer([Explainer(schedule, reasons, clock).handler()], services=[SERVICE])
+    server = GrpcServer([Explainer(schedule, clock).handler()], services=[SERVICE])
     server.listen(settings.bind_address, settings.tls)
     try:
         metrics_server = MetricsServer.start(settings.metrics_address, settings.tls, registry)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from scheduler.columns.cluster import Cluster
 from scheduler.columns.pods import REQUIRED_AWAY
-from scheduler.extender import ExtenderSpec
+from scheduler.extender import ExtenderSpec, Judgement
 from scheduler.plugins import default_preemption
 from scheduler.plugins.default_preemption import Preemption
 from scheduler.plugins.node_resources_fit import NodeResourcesFit
@@ -77,21 +77,6 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """What all nodes looked like when a decision was made.
-
-    Attributes:
-        names: name of the node by row; empty for a free row.
-        codes: first reason to refuse, by row; 0: none; -1: not looked at.
-        scores: weighted score of what was compared for all nodes, by row; None: only a few were looked at.
-    """
-
-    names: tuple[str, ...]
-    codes: Codes
-    scores: Scores | None
-
-
-@dataclass(frozen=True)
 class NodeVerdict:
     """What every plugin says of a node.
 
@@ -140,7 +125,8 @@ class Framework:
             **dict.fromkeys((extender.name for extender in profile.extenders), ANYTHING),
         }
         """Of those whose verdict about a node may depend on more than the node, what may change it for the better."""
-        self._last: tuple[Codes, Scores | None] = (np.zeros(0, np.int32), None)
+        self._last: Codes = np.zeros(0, np.int32)
+        """The first reason to refuse each row in the last decision that found no node."""
         self._choosers = [p for p in self._filters if type(p).candidates is not Plugin.candidates]
 
     def view(self, template: Template) -> View:
@@ -188,8 +174,11 @@ class Framework:
         if preferred is not None and masked[preferred] >= 0:
             masked = np.full_like(masked, -1)
             masked[preferred] = 0
-        self._last = (view.codes if late is None else np.where(view.codes == PASS, late, view.codes), masked)
-        return self._best(view, masked, template) or self.diagnose(template, self._last[0])
+        choice = self._best(view, masked, template)
+        if choice is not None:
+            return choice
+        self._last = view.codes if late is None else np.where(view.codes == PASS, late, view.codes)
+        return self.diagnose(template, self._last)
 
     def rank(self, template: Template) -> dict[str, int]:
         """The nodes that suit a pod of this template now, with their scores."""
@@ -209,11 +198,6 @@ class Framework:
     def one_of(self, nodes: Sequence[str]) -> str:
         """One of several equally good nodes, at random."""
         return nodes[0] if len(nodes) == 1 else nodes[self._source.randrange(len(nodes))]
-
-    def evidence(self) -> Evidence:
-        """What the last decision was based on; to be asked for before anything changes."""
-        codes, scores = self._last
-        return Evidence(self._cluster.rows.snapshot(), codes.copy(), None if scores is None else scores.copy())
 
     def suits_row(self, template: Template, row: int, *, late: bool = False) -> bool:
         """Whether a node passes all filters that depend on itself and its pods alone; with `late` the others too."""
@@ -280,11 +264,8 @@ class Framework:
             complete = first_refusals(
                 self._free_rows(), self._filters, template, self._cluster, slice(0, self._cluster.height)
             )
-            self._last = (complete, None)
+            self._last = complete
             return self.diagnose(template, complete)
-        looked_at = np.full(self._cluster.height, FREE_ROW, np.int32)
-        looked_at[rows] = codes
-        self._last = (looked_at, None)
         if len(passing) == 1:
             row = int(passing[0])
             return Choice(row, self._cluster.node_name(row), 0, 1)
@@ -320,7 +301,7 @@ class Framework:
             return None, ""
         if not template.may_preempt:
             return None, default_preemption.NOT_ALLOWED
-        cluster, codes = self._cluster, self._last[0]
+        cluster, codes = self._cluster, self._last
         resolvable = [code for code in tally(codes) if self._reasons[code].resolvable]
         rows = np.flatnonzero(np.isin(codes, resolvable)) if resolvable else np.zeros(0, np.intp)
         found: Preemption | None = None
@@ -374,8 +355,13 @@ class Framework:
             return None
         return self._cluster.node_name(int(np.argmax(codes == furthest))), self._reasons[furthest]
 
-    def explain(self, template: Template) -> list[NodeVerdict]:
-        """What every plugin says of every node, best nodes first, then by name."""
+    def explain(self, template: Template, judgements: Sequence[Judgement] = ()) -> list[NodeVerdict]:
+        """What every plugin says of every node, best nodes first, then by name.
+
+        Args:
+            template: the pod's template.
+            judgements: what extenders said; it counts as what plugins say does.
+        """
         cluster = self._cluster
         everything = slice(0, cluster.height)
         refusals: dict[int, list[tuple[str, Reason]]] = {row: [] for row in np.flatnonzero(cluster.rows.valid).tolist()}
@@ -385,12 +371,22 @@ class Framework:
                 for row in np.flatnonzero(codes > PASS).tolist():
                     if row in refusals:
                         refusals[row].append((plugin.name, self._reasons[int(codes[row])]))
+        for judgement in judgements:
+            for node, text in judgement.refusals.items():
+                row_of = cluster.rows.get(node)
+                if row_of is not None and not refusals[row_of]:
+                    name = judgement.extender.name
+                    refusals[row_of].append((name, Reason(name, "EXTENDER", text, resolvable=False)))
         passing = np.array([row for row, found in refusals.items() if not found], np.intp)
         scores: dict[int, dict[str, int]] = {row: {} for row in passing.tolist()}
         if len(passing):
             for name, scaled in self._scores(template, passing):
                 for row, value in zip(passing.tolist(), scaled.tolist(), strict=True):
                     scores[row][name] = value
+        for judgement in judgements:
+            for row in scores:
+                given = judgement.scores.get(cluster.node_name(row), 0)
+                scores[row][judgement.extender.name] = given * judgement.extender.weight
         verdicts = [
             NodeVerdict(cluster.node_name(row), tuple(found), scores.get(row, {}), sum(scores.get(row, {}).values()))
             for row, found in refusals.items()

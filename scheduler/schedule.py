@@ -21,7 +21,7 @@ from scheduler.columns.budgets import budget_of
 from scheduler.columns.cluster import Cluster
 from scheduler.columns.storage import drivers_of
 from scheduler.extender import ExtenderSpec, Judgement
-from scheduler.framework import Choice, Evidence, Framework
+from scheduler.framework import Choice, Framework, NodeVerdict
 from scheduler.gangs import NAME as GANG
 from scheduler.gangs import Crew, GangKey, Gangs, incomplete, key_of, without_room
 from scheduler.plugins.default_preemption import Preemption
@@ -31,7 +31,7 @@ from scheduler.queue import GATED, IN_FLIGHT, Entry, Queue
 from scheduler.reasons import Diagnosis, Reason
 from scheduler.volumes import ClaimKey, VolumePlan, claim_of, class_of, volume_of
 
-REMEMBERED_MAX = 256
+REMEMBERED_MAX = 1024
 STAND_IN = "nominated/"
 NOTHING: frozenset[str] = frozenset()
 FOR_GANG = frozenset((GANG,))
@@ -156,15 +156,17 @@ class Memory:
         pod: the pod.
         at: when, on the clock that never goes back.
         node: where it went; empty: nowhere.
-        evidence: what every node looked like.
+        position: where the cluster's journal was.
         diagnosis: why it went nowhere; None: it did not.
+        judgements: what extenders said.
     """
 
     pod: PodInfo
     at: float
     node: str
-    evidence: Evidence
+    position: int
     diagnosis: Diagnosis | None
+    judgements: tuple[Judgement, ...] = ()
 
 
 def claims_of(template: Template) -> list[ClaimKey]:
@@ -210,6 +212,7 @@ class Schedule:
         self.gangs = Gangs()
         """Who belongs to which group."""
         self._reader = PodReader()
+        self._position = 0
         self._decided: deque[Placement | Refusal | Inquiry] = deque()
         self._consultations: dict[GangKey, Consultation] = {}
         self._room_since: dict[GangKey, float] = {}
@@ -304,9 +307,9 @@ class Schedule:
     def namespace_changed(self, old: Namespace | None, new: Namespace | None, now: float) -> None:
         """A namespace is new, changed or gone (`new` is None)."""
         if new is not None:
-            changed = self.cluster.pods.set_namespace(new.metadata.name, dict(new.metadata.labels))
+            changed = self.cluster.set_namespace(new.metadata.name, dict(new.metadata.labels))
         else:
-            changed = old is not None and self.cluster.pods.set_namespace(old.metadata.name, None)
+            changed = old is not None and self.cluster.set_namespace(old.metadata.name, None)
         if changed:
             self._wake(NAMESPACE_CHANGED, None, now)
 
@@ -442,16 +445,16 @@ class Schedule:
             return self._attempt_gang(framework, key, entry, lacking, now)
         nomination = self._withdraw(pod.uid)
         row = self.cluster.rows.get(nomination.node) if nomination else None
-        outcome = framework.decide(pod, preferred=row)
+        outcome = self._decide(framework, pod, row)
         if isinstance(outcome, Diagnosis):
             outcome = self._despite_nominations(framework, pod, outcome)
         if isinstance(outcome, Choice):
             asked = framework.asked(pod.template)
             if asked:
                 return Inquiry(pod, framework.rank(pod.template), asked)
-            self._remember(Memory(pod, now, outcome.node, framework.evidence(), None))
+            self._remember(Memory(pod, now, outcome.node, self._position, None))
             return self._place(framework, entry, outcome.row, now)
-        self._remember(Memory(pod, now, "", framework.evidence(), outcome))
+        self._remember(Memory(pod, now, "", self._position, outcome))
         preemption: Preemption | None = None
         if nomination is not None and self._still_leaving(nomination):
             self._nominate(pod, nomination.node)
@@ -466,6 +469,10 @@ class Schedule:
         return Refusal(
             *(pod.message, UNSCHEDULABLE_REASON, str(outcome), outcome, preemption), nominated=kept.node if kept else ""
         )
+
+    def _decide(self, framework: Framework, pod: PodInfo, preferred: int | None = None) -> Choice | Diagnosis:
+        self._position = self.cluster.journal.position
+        return framework.decide(pod, preferred=preferred)
 
     def _place(self, framework: Framework, entry: Entry, row: int, now: float) -> Placement:
         """Assumes a pod on the node of a row that suits it."""
@@ -499,23 +506,31 @@ class Schedule:
             return None
         scores, refused = weighed(inquiry.scores, judgements)
         if not scores:
-            return self._refuse_after_inquiry(pod, framework, refused, now)
+            return self._refuse_after_inquiry(pod, framework, refused, judgements, now)
         while scores:
             highest = max(scores.values())
             node = framework.one_of([name for name, score in scores.items() if score == highest])
             row = self.cluster.rows.get(node)
             if row is not None and framework.suits_row(pod.template, row, late=True):
+                position = self.cluster.journal.position
+                self._remember(Memory(pod, now, node, position, None, tuple(judgements)))
                 return self._place(framework, entry, row, now)
             del scores[node]
         self.queue.fail(pod.uid, now)
         return None
 
     def _refuse_after_inquiry(
-        self, pod: PodInfo, framework: Framework, refused: dict[Reason, int], now: float
+        self,
+        pod: PodInfo,
+        framework: Framework,
+        refused: dict[Reason, int],
+        judgements: Sequence[Judgement],
+        now: float,
     ) -> Refusal:
         others = dict(framework.diagnosis(pod.template).counts)
         counts = {**others, **refused}
         diagnosis = Diagnosis(sum(counts.values()), counts)
+        self._remember(Memory(pod, now, "", self.cluster.journal.position, diagnosis, tuple(judgements)))
         self.queue.refuse(pod.uid, diagnosis.plugins, now)
         return Refusal(pod.message, UNSCHEDULABLE_REASON, str(diagnosis), diagnosis)
 
@@ -611,7 +626,8 @@ class Schedule:
                 outcome = self._choose(framework, one.pod, row, answers)
                 if isinstance(outcome, Choice):
                     placement = self._place(framework, one, outcome.row, now)
-                    self._remember(Memory(one.pod, now, outcome.node, framework.evidence(), None))
+                    said = tuple(answers.get(one.pod.uid) or ())
+                    self._remember(Memory(one.pod, now, outcome.node, self._position, None, said))
                     placed.append(placement)
                 else:
                     failed[one.pod.uid] = outcome
@@ -631,7 +647,7 @@ class Schedule:
             self._decided.append(replace(placement, crew=crew))
         for one in entries:
             if one.pod.uid in failed:
-                self._refuse_member(framework, one, failed[one.pod.uid], now)
+                self._refuse_member(one, failed[one.pod.uid], now)
 
     def _choose(
         self,
@@ -641,7 +657,7 @@ class Schedule:
         answers: Mapping[str, Sequence[Judgement] | None],
     ) -> Choice | Diagnosis | None:
         """A node for a member of a group, why there is none, or None when an extender failed."""
-        outcome = framework.decide(pod, preferred=preferred)
+        outcome = self._decide(framework, pod, preferred)
         if pod.uid not in answers or isinstance(outcome, Diagnosis):
             return outcome
         answer = answers[pod.uid]
@@ -703,7 +719,7 @@ class Schedule:
                     self._refuse_for_gang(one, without_room(key, found, lacking), now, nomination, made.get(uid), note)
                 )
             else:
-                self._remember(Memory(one.pod, now, "", framework.evidence(), diagnosis))
+                self._remember(Memory(one.pod, now, "", self.cluster.journal.position, diagnosis))
                 self.queue.refuse(uid, diagnosis.plugins, now)
                 told = replace(diagnosis, note=note or f'pod group "{key.name}": room for {found} of {lacking} pods.')
                 self._decided.append(
@@ -713,12 +729,12 @@ class Schedule:
                     )
                 )
 
-    def _refuse_member(self, framework: Framework, entry: Entry, diagnosis: Diagnosis | None, now: float) -> None:
+    def _refuse_member(self, entry: Entry, diagnosis: Diagnosis | None, now: float) -> None:
         """A member finds no node while its group has enough: it waits by itself."""
         if diagnosis is None:
             self.queue.fail(entry.pod.uid, now)
             return
-        self._remember(Memory(entry.pod, now, "", framework.evidence(), diagnosis))
+        self._remember(Memory(entry.pod, now, "", self.cluster.journal.position, diagnosis))
         self.queue.refuse(entry.pod.uid, diagnosis.plugins, now)
         self._decided.append(Refusal(entry.pod.message, UNSCHEDULABLE_REASON, str(diagnosis), diagnosis))
 
@@ -747,27 +763,28 @@ class Schedule:
         """
         rooms: dict[str, tuple[str, Preemption | None]] = {}
         away: list[tuple[PodInfo, str]] = []
-        try:
-            for entry in entries:
-                if len(rooms) == lacking:
-                    break
-                outcome = framework.decide(entry.pod)
-                preemption: Preemption | None = None
-                if isinstance(outcome, Diagnosis):
-                    preemption, _ = framework.preempt(entry.pod.template, spared=spared)
-                    if preemption is None:
-                        continue
-                    for victim in preemption.victims:
-                        self.cluster.remove_pod(victim.uid)
-                        away.append((victim, preemption.node))
-                node = preemption.node if preemption else outcome.node  # type: ignore[union-attr]
-                rooms[entry.pod.uid] = node, preemption
-                self.cluster.add_pod(replace(entry.pod, uid=STAND_IN + entry.pod.uid, node_name=node), node)
-        finally:
-            for uid, (node, _) in rooms.items():
-                self.cluster.remove_pod(STAND_IN + uid, node)
-            for victim, node in away:
-                self.cluster.add_pod(victim, node)
+        with self.cluster.journal.paused():
+            try:
+                for entry in entries:
+                    if len(rooms) == lacking:
+                        break
+                    outcome = framework.decide(entry.pod)
+                    preemption: Preemption | None = None
+                    if isinstance(outcome, Diagnosis):
+                        preemption, _ = framework.preempt(entry.pod.template, spared=spared)
+                        if preemption is None:
+                            continue
+                        for victim in preemption.victims:
+                            self.cluster.remove_pod(victim.uid)
+                            away.append((victim, preemption.node))
+                    node = preemption.node if preemption else outcome.node  # type: ignore[union-attr]
+                    rooms[entry.pod.uid] = node, preemption
+                    self.cluster.add_pod(replace(entry.pod, uid=STAND_IN + entry.pod.uid, node_name=node), node)
+            finally:
+                for uid, (node, _) in rooms.items():
+                    self.cluster.remove_pod(STAND_IN + uid, node)
+                for victim, node in away:
+                    self.cluster.add_pod(victim, node)
         if len(rooms) < lacking:
             return {}
         for entry in entries:
@@ -799,7 +816,7 @@ class Schedule:
             return refused
         for one in lesser:
             self._withdraw(one.pod.uid)
-        outcome = framework.decide(pod)
+        outcome = self._decide(framework, pod)
         for one in lesser:
             if isinstance(outcome, Diagnosis) or one.node != outcome.node:
                 self._nominate(one.pod, one.node)
@@ -891,6 +908,33 @@ class Schedule:
             if memory.pod.namespace == namespace and memory.pod.name == name:
                 return memory.pod
         return None
+
+    def explain(self, framework: Framework, info: PodInfo) -> tuple[list[NodeVerdict], Diagnosis]:
+        """What every plugin says of every node for a pod now, and what it amounts to.
+
+        A pod that is assumed or bound already does not stand in its own way, and neither does room kept for it.
+        """
+        cluster = self.cluster
+        away = []
+        with cluster.journal.paused():
+            for uid in (info.uid, STAND_IN + info.uid):
+                placed = cluster.pods.placed.get(uid)
+                if placed is not None:
+                    away.append((placed.info, cluster.node_name(placed.row)))
+                    cluster.remove_pod(uid)
+            try:
+                return framework.explain(info.template), framework.diagnosis(info.template)
+            finally:
+                for one, node in away:
+                    cluster.add_pod(one, node)
+
+    def explain_past(self, memory: Memory) -> list[NodeVerdict] | None:
+        """What every plugin said of every node when a decision was made; None: too much has happened since."""
+        framework = self._framework(memory.pod.template)
+        if framework is None or memory.position < self.cluster.journal.oldest:
+            return None
+        with self.cluster.as_of(memory.position):
+            return framework.explain(memory.pod.template, memory.judgements)
 
     def read(self, pod: Pod) -> PodInfo:
         """A pod that need not exist.

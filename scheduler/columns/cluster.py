@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +14,7 @@ from steersman.selectors import Requirement, Selector, of_map
 
 from scheduler.columns.budgets import Budgets
 from scheduler.columns.images import Images
+from scheduler.columns.journal import Journal
 from scheduler.columns.labels import Labels
 from scheduler.columns.pods import Pods
 from scheduler.columns.ports import Ports
@@ -23,6 +26,7 @@ from scheduler.pod import PodInfo, Template
 from scheduler.requests import PODS, amount_of
 
 LOG_ROWS_MIN = 1024
+POD, NODE, NAMESPACE, SERVICE, OWNER = "pod", "node", "namespace", "service", "owner"
 
 
 class Cluster:
@@ -36,12 +40,15 @@ class Cluster:
         self.images = Images()
         self.ports = Ports()
         self.pods = Pods()
-        self.storage = Storage()
+        self.journal = Journal()
+        """What was changed lately."""
+        self.storage = Storage(self.journal)
         self.budgets = Budgets()
         self.unschedulable: NDArray[np.bool_] = np.zeros(INITIAL_CAPACITY, np.bool_)
         """Nodes that are cordoned, by row."""
         self.labels_version = 0
         """Grows whenever a label of a node that somebody asked for changes, and with every node."""
+        self._messages: dict[str, Node] = {}
         self._homeless: dict[str, dict[str, PodInfo]] = {}
         self._services: dict[str, dict[str, Selector]] = {}
         self._owners: dict[tuple[str, str, str], Selector] = {}
@@ -65,8 +72,10 @@ class Cluster:
             row, grow = self.rows.take(name)
             if grow:
                 self._grow()
-        labels_changed = self.labels.set(row, dict(node.metadata.labels))
-        changed = bool(labels_changed) or new
+        labels = dict(node.metadata.labels)
+        # Labels that nobody asked for yet make no difference now, but they may when somebody looks back.
+        relabelled = new or self.labels.of_row[row] != labels
+        changed = bool(self.labels.set(row, labels)) or new
         if changed:
             self.labels_version += 1
         changed |= self.taints.set(row, taints_of(node))
@@ -78,6 +87,9 @@ class Cluster:
         changed |= self.resources.set_node(row, amounts, pods_max)
         if changed:
             self._note_altered(row)
+        if changed or relabelled:
+            self.journal.note(NODE, name, self._messages.get(name), node)
+        self._messages[name] = node
         if new:
             self.storage.set_row(row, name)
             for info in self._homeless.pop(name, {}).values():
@@ -89,6 +101,7 @@ class Cluster:
         row = self.rows.get(name)
         if row is None:
             return None
+        self.journal.note(NODE, name, self._messages.pop(name), None)
         for info in [*self.pods.on_row.get(row, {}).values()]:
             self._unplace(info.uid)
             self._homeless.setdefault(name, {})[info.uid] = info
@@ -106,6 +119,7 @@ class Cluster:
     def add_pod(self, info: PodInfo, node_name: str) -> int | None:
         """Counts a pod in at a node, and returns the row; None when the node is not known (yet)."""
         row = self.rows.get(node_name)
+        self.journal.note(POD, info.uid, None, (info, node_name))
         if row is None:
             self._homeless.setdefault(node_name, {})[info.uid] = info
             return None
@@ -114,11 +128,15 @@ class Cluster:
 
     def remove_pod(self, uid: str, node_name: str = "") -> int | None:
         """Counts a pod out, and returns the row on which it was; unknown ones are none's loss."""
-        if uid in self.pods.placed:
+        placed = self.pods.placed.get(uid)
+        if placed is not None:
+            self.journal.note(POD, uid, (placed.info, self.node_name(placed.row)), None)
             return self._unplace(uid)
         homeless = self._homeless.get(node_name)
         if homeless is not None:
-            homeless.pop(uid, None)
+            info = homeless.pop(uid, None)
+            if info is not None:
+                self.journal.note(POD, uid, (info, node_name), None)
             if not homeless:
                 del self._homeless[node_name]
         return None
@@ -158,21 +176,75 @@ class Cluster:
         self.rows.altered.note(row)
         self.rows.altered.trim(max(LOG_ROWS_MIN, self.rows.height))
 
+    @contextmanager
+    def as_of(self, position: int) -> Iterator[None]:
+        """The cluster as it was at a position of the journal, until the end of the block; not to be changed in it."""
+        changes = self.journal.since(position)
+        undone = 0
+        with self.journal.paused():
+            try:
+                for change in reversed(changes):
+                    self._turn(change.kind, change.key, change.after, change.before)
+                    undone += 1
+                yield
+            finally:
+                for change in changes[len(changes) - undone :]:
+                    self._turn(change.kind, change.key, change.before, change.after)
+
+    def _turn(self, kind: str, key: Any, present: Any, wanted: Any) -> None:
+        """Makes something that is `present` what is `wanted`; None stands for its not being there."""
+        if kind == POD:
+            if present is not None:
+                self.remove_pod(key, present[1])
+            if wanted is not None:
+                self.add_pod(*wanted)
+        elif kind == NODE:
+            if wanted is None:
+                self.remove_node(key)
+            else:
+                self.set_node(wanted)
+        elif kind == NAMESPACE:
+            self.pods.set_namespace(key, wanted)
+        elif kind == SERVICE:
+            namespace, name = key
+            self._set_service(namespace, name, wanted)
+        elif kind == OWNER:
+            owner, namespace, name = key
+            self.set_owner(owner, namespace, name, wanted)
+        else:
+            self.storage.turn(kind, key, wanted)
+
+    def set_namespace(self, name: str, labels: Mapping[str, str] | None) -> bool:
+        """Sets a namespace's labels (None: it is gone); whether that changed them."""
+        before = self.pods.known_namespace(name)
+        changed = self.pods.set_namespace(name, labels)
+        if changed:
+            self.journal.note(NAMESPACE, name, before, labels)
+        return changed
+
     def set_service(self, service: Service, *, gone: bool = False) -> None:
         """Takes in a Service, for the pods that it selects are spread by default."""
-        here = self._services.setdefault(service.metadata.namespace, {})
-        if gone or not service.spec.selector:
-            here.pop(service.metadata.name, None)
+        namespace, name = service.metadata.namespace, service.metadata.name
+        selector = None if gone or not service.spec.selector else of_map(service.spec.selector)
+        self.journal.note(SERVICE, (namespace, name), self._services.get(namespace, {}).get(name), selector)
+        self._set_service(namespace, name, selector)
+
+    def _set_service(self, namespace: str, name: str, selector: Selector | None) -> None:
+        here = self._services.setdefault(namespace, {})
+        if selector is None:
+            here.pop(name, None)
         else:
-            here[service.metadata.name] = of_map(service.spec.selector)
+            here[name] = selector
         self._default_selectors.clear()
 
     def set_owner(self, kind: str, namespace: str, name: str, selector: Selector | None) -> None:
         """Takes in the selector of a controller of pods (None: it is gone), for its pods are spread by default."""
+        key = kind, namespace, name
+        self.journal.note(OWNER, key, self._owners.get(key), selector)
         if selector is None:
-            self._owners.pop((kind, namespace, name), None)
+            self._owners.pop(key, None)
         else:
-            self._owners[kind, namespace, name] = selector
+            self._owners[key] = selector
         self._default_selectors.clear()
 
     def default_selector(self, template: Template) -> Selector | None:

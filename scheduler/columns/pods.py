@@ -130,6 +130,10 @@ class Pods:
         """The labels of a namespace."""
         return self._namespaces.get(namespace, NO_LABELS)
 
+    def known_namespace(self, namespace: str) -> Mapping[str, str] | None:
+        """The labels of a namespace; None: it is not there."""
+        return self._namespaces.get(namespace)
+
     def set_namespace(self, namespace: str, labels: Mapping[str, str] | None) -> bool:
         """Sets a namespace's labels (None: it is gone); whether that changed them."""
         if self._namespaces.get(namespace) == labels:

@@ -65,13 +65,6 @@ class RowTable:
         """Rows on which pods came or went."""
         self._row: dict[str, int] = {}
         self._free: list[int] = []
-        self._snapshot: tuple[str, ...] | None = None
-
-    def snapshot(self) -> tuple[str, ...]:
-        """The names by row, as they are now; the same object until a node comes or goes."""
-        if self._snapshot is None:
-            self._snapshot = tuple(self.names)
-        return self._snapshot
 
     def __len__(self) -> int:
         """How many nodes there are."""
@@ -103,14 +96,12 @@ class RowTable:
             if grow:
                 self.valid = grown(self.valid, 2 * len(self.valid))
         self._row[name] = row
-        self._snapshot = None
         self.valid[row] = True
         return row, grow
 
     def release(self, name: str) -> int:
         """Frees a node's row and returns it."""
         row = self._row.pop(name)
-        self._snapshot = None
         self.names[row] = ""
         self.valid[row] = False
         self._free.append(row)

@@ -6,13 +6,15 @@ volume or its class changes, so that a decision reads one number per row.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from steersman.storage.v1 import CSINode
 
+from scheduler.columns.journal import Journal
 from scheduler.columns.rows import INITIAL_CAPACITY, grown
 from scheduler.volumes import (
     READ_WRITE_ONCE_POD,
@@ -33,6 +35,8 @@ DriverKey = tuple[str, str]
 
 MIGRATED_PLUGINS = "storage.alpha.kubernetes.io/migrated-plugins"
 NO_LIMIT = -1
+CLAIM, VOLUME, CLASS, DRIVERS, ATTACHMENT = "claim", "volume", "class", "drivers", "attachment"
+PROMISE, SENT = "promise", "sent to"
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,8 @@ class Attached:
 class Storage:
     """See the module."""
 
-    def __init__(self) -> None:
+    def __init__(self, journal: Journal | None = None) -> None:
+        self._journal = journal or Journal()
         self.claims: dict[ClaimKey, Claim] = {}
         self.volumes: dict[str, Volume] = {}
         self.classes: dict[str, StorageClass] = {}
@@ -141,6 +146,7 @@ class Storage:
         before = self._nodes.get(name)
         if before == drivers:
             return False
+        self._journal.note(DRIVERS, name, before, drivers)
         if drivers is None:
             del self._nodes[name]
         else:
@@ -191,6 +197,7 @@ class Storage:
         before = self.claims.get(key)
         if before == claim:
             return False
+        self._journal.note(CLAIM, key, before, claim)
         if before is not None and before.volume:
             on = self._claims_on[before.volume]
             on.discard(key)
@@ -198,13 +205,13 @@ class Storage:
                 del self._claims_on[before.volume]
         if claim is None:
             del self.claims[key]
-            self._sent_to.pop(key, None)
+            self._send(key, "")
         else:
             self.claims[key] = claim
             if claim.volume:
                 self._claims_on.setdefault(claim.volume, set()).add(key)
             if claim.selected_node or claim.bound:
-                self._sent_to.pop(key, None)
+                self._send(key, "")
         self._look_up(key)
         return True
 
@@ -213,16 +220,17 @@ class Storage:
         before = self.volumes.get(name)
         if before == volume:
             return False
+        self._journal.note(VOLUME, name, before, volume)
         if before is not None:
             self._of_class[before.class_name].pop(name)
         if volume is None:
             del self.volumes[name]
-            self._promised.pop(name, None)
+            self._give(name, None)
         else:
             self.volumes[name] = volume
             self._of_class.setdefault(volume.class_name, {})[name] = volume
             if volume.claim is not None:
-                self._promised.pop(name, None)
+                self._give(name, None)
         for key in self._claims_on.get(name, ()):
             self._look_up(key)
         for attachment in self._attachments_of.get(name, ()):
@@ -231,8 +239,10 @@ class Storage:
 
     def set_class(self, name: str, made: StorageClass | None) -> bool:
         """Takes in a storage class (None: it is gone); whether that changed anything."""
-        if self.classes.get(name) == made:
+        before = self.classes.get(name)
+        if before == made:
             return False
+        self._journal.note(CLASS, name, before, made)
         if made is None:
             del self.classes[name]
         else:
@@ -246,6 +256,7 @@ class Storage:
     def set_attachment(self, name: str, node: str, volume: str) -> None:
         """Takes in what is attached where, by the name of the attachment; without a volume it is gone."""
         before = self._attachments.pop(name, None)
+        self._journal.note(ATTACHMENT, name, before, (node, volume) if volume else None)
         if before is not None:
             others = self._attachments_of[before[1]]
             others.discard(name)
@@ -373,18 +384,49 @@ class Storage:
     def promise(self, plan: VolumePlan) -> None:
         """Reckons with a plan's being carried out."""
         for claim, volume in plan.bindings:
-            self._promised[volume.name] = claim.key
+            self._give(volume.name, claim.key)
         for claim in plan.provisions:
-            self._sent_to[claim.key] = plan.node
+            self._send(claim.key, plan.node)
 
     def retract(self, plan: VolumePlan) -> None:
         """Does not reckon with a plan any more: it failed, or it is seen to have been carried out."""
         for claim, volume in plan.bindings:
             if self._promised.get(volume.name) == claim.key:
-                del self._promised[volume.name]
+                self._give(volume.name, None)
         for claim in plan.provisions:
             if self._sent_to.get(claim.key) == plan.node:
-                del self._sent_to[claim.key]
+                self._send(claim.key, "")
+
+    def _give(self, volume: str, key: ClaimKey | None) -> None:
+        before = self._promised.pop(volume, None)
+        if key is not None:
+            self._promised[volume] = key
+        if before != key:
+            self._journal.note(PROMISE, volume, before, key)
+
+    def _send(self, key: ClaimKey, node: str) -> None:
+        before = self._sent_to.pop(key, "")
+        if node:
+            self._sent_to[key] = node
+        if before != node:
+            self._journal.note(SENT, key, before, node)
+
+    def turn(self, kind: str, key: Any, wanted: Any) -> None:
+        """Makes something what it is wanted to be; None stands for its not being there."""
+        if kind == PROMISE:
+            self._give(key, wanted)
+        elif kind == SENT:
+            self._send(key, wanted)
+        elif kind == ATTACHMENT:
+            self.set_attachment(key, *(wanted or ("", "")))
+        else:
+            setters: dict[str, Callable[[Any, Any], bool]] = {
+                CLAIM: self.set_claim,
+                VOLUME: self.set_volume,
+                CLASS: self.set_class,
+                DRIVERS: self.set_node,
+            }
+            setters[kind](key, wanted)
 
     def selected_node(self, claim: Claim) -> str:
         """The node for which a claim's volume is, or will be, made; empty: none yet."""

@@ -228,25 +228,26 @@ def victims_in_thought(
     node = cluster.node_name(row)
     breaking = cluster.budgets.violations(lower)
     away: dict[str, PodInfo] = {}
-    try:
-        for pod in lower:
-            cluster.remove_pod(pod.uid)
-            away[pod.uid] = pod
-        if not suits(row):
-            return None
-        broken = 0
-        for position in returning(breaking):
-            pod = lower[position]
-            cluster.add_pod(pod, node)
-            del away[pod.uid]
-            if not suits(row):
+    with cluster.journal.paused():
+        try:
+            for pod in lower:
                 cluster.remove_pod(pod.uid)
                 away[pod.uid] = pod
-                broken += breaking[position]
-        return Victims(tuple(pod for pod in lower if pod.uid in away), broken)
-    finally:
-        for pod in away.values():
-            cluster.add_pod(pod, node)
+            if not suits(row):
+                return None
+            broken = 0
+            for position in returning(breaking):
+                pod = lower[position]
+                cluster.add_pod(pod, node)
+                del away[pod.uid]
+                if not suits(row):
+                    cluster.remove_pod(pod.uid)
+                    away[pod.uid] = pod
+                    broken += breaking[position]
+            return Victims(tuple(pod for pod in lower if pod.uid in away), broken)
+        finally:
+            for pod in away.values():
+                cluster.add_pod(pod, node)
 
 
 def note(nodes: int, resolvable: int) -> str:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 import grpc
-import numpy as np
 from steersman.clock import Clock, to_timestamp
 from steersman.scheduler.v1 import (
     ExplainRequest,
@@ -17,10 +16,10 @@ from steersman.scheduler.v1 import (
     Refusal,
 )
 
-from scheduler.framework import Evidence, Framework
+from scheduler.framework import Framework
 from scheduler.framework import NodeVerdict as Verdict
 from scheduler.pod import DEFAULT_SCHEDULER, PodError, PodInfo
-from scheduler.reasons import FREE_ROW, PASS, Diagnosis, Reason, Reasons
+from scheduler.reasons import Diagnosis, Reason
 from scheduler.schedule import Memory, Schedule
 
 SERVICE = "steersman.scheduler.v1.Scheduler"
@@ -29,9 +28,8 @@ SERVICE = "steersman.scheduler.v1.Scheduler"
 class Explainer:
     """Answers from a schedule. Questions change nothing."""
 
-    def __init__(self, schedule: Schedule, reasons: Reasons, clock: Clock) -> None:
+    def __init__(self, schedule: Schedule, clock: Clock) -> None:
         self._schedule = schedule
-        self._reasons = reasons
         self._clock = clock
 
     def handler(self) -> grpc.GenericRpcHandler:
@@ -93,16 +91,7 @@ class Explainer:
         return self._present(framework, info, request.limit)
 
     def _present(self, framework: Framework, info: PodInfo, limit: int) -> ExplainResponse:
-        # A pod that is assumed or bound already must not stand in its own way.
-        placed = self._schedule.cluster.pods.placed.get(info.uid)
-        if placed is not None:
-            self._schedule.cluster.remove_pod(info.uid)
-        try:
-            verdicts = framework.explain(info.template)
-            diagnosis = framework.diagnosis(info.template)
-        finally:
-            if placed is not None:
-                self._schedule.cluster.add_pod(placed.info, self._schedule.cluster.node_name(placed.row))
+        verdicts, diagnosis = self._schedule.explain(framework, info)
         answer = ExplainResponse(
             pod=PodReference(namespace=info.namespace, name=info.name), state=self._schedule.state(info.uid)
         )
@@ -136,25 +125,12 @@ class Explainer:
         if memory.diagnosis is not None:
             answer.message = str(memory.diagnosis)
             self._add_reasons(answer, memory.diagnosis)
-        verdicts = [*self._recall(memory.evidence)]
+        verdicts = self._schedule.explain_past(memory) or []
         verdicts.sort(
             key=lambda verdict: (verdict.node != memory.node, bool(verdict.refusals), -verdict.total, verdict.node)
         )
-        answer.nodes.extend(verdicts[:limit] if limit else verdicts)
+        answer.nodes.extend(map(message_of, verdicts[:limit] if limit else verdicts))
         return answer
-
-    def _recall(self, evidence: Evidence) -> list[NodeVerdict]:
-        scores = evidence.scores
-        result = []
-        for row in np.flatnonzero(evidence.codes != FREE_ROW).tolist():
-            verdict = NodeVerdict(node=evidence.names[row])
-            code = int(evidence.codes[row])
-            if code != PASS:
-                verdict.refusals.append(refusal_of(self._reasons[code]))
-            elif scores is not None:
-                verdict.total = int(scores[row])
-            result.append(verdict)
-        return result
 
 
 def refusal_of(reason: Reason) -> Refusal:
