@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.world import World
+from tests.e2e.world import STEER, World
 from tests.waiting import eventually_sync
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e]
@@ -55,6 +55,15 @@ def test_why_a_pod_fits_nowhere(cluster: World, applied: Any) -> None:
     assert re.search(r"3 nodes: 3 lack cpu \(needs 1000, the largest node n\d has \d+\)", text)
     assert re.search(r"n1: [\d.m]+ cpu free of \d+", text)
     assert "What to do:\n" in text
+
+
+def test_why_in_the_schedulers_own_words(cluster: World, applied: Any) -> None:
+    applied("vaster", resources={"requests": {"cpu": "2000"}})
+    said(cluster, "pod/vaster", "no node suits it")
+    control = cluster.lab.control
+    words = ["why", "pod/vaster", "--scheduler", f"{control.address}:10259"]
+    done = cluster.inside(control, "env", f"STEERCONFIG={cluster.config}", str(STEER), *words)
+    assert "n1: Insufficient cpu" in done.out, done
 
 
 def test_why_a_program_ends_again_and_again(cluster: World, applied: Any) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -54,7 +55,27 @@ class Style:
         """The objects in the order that was asked for."""
         if not self.sort_by:
             return columns.order(kind, list(objects))
-        return self.sorted(objects)
+        try:
+            return self.sorted(objects)
+        except CommandError as error:
+            from steersman.cli import jsonpath, misspelt
+
+            found: list[str] = []
+            with suppress(jsonpath.JsonPathError):
+                found = misspelt.complaints(kind, jsonpath.relaxed(self.sort_by))
+            raise CommandError("; ".join([str(error), *found]), error.code) from error
+
+    def complain(self, kind: kinds.Kind, *, as_list: bool) -> None:
+        """Warns of fields that the kind does not have, in what the flags ask for."""
+        from steersman.cli import misspelt
+
+        found: list[str] = []
+        for column in self.form.columns:
+            found += misspelt.complaints(kind, column.path)
+        if self.form.template is not None:
+            found += misspelt.complaints(kind, self.form.template, of_list=as_list)
+        for words in found:
+            print(f"warning: {words}", file=sys.stderr)
 
     def sorted(self, objects: Sequence[Any]) -> list[Any]:
         """The objects by what `--sort-by` finds.

@@ -175,6 +175,8 @@ class _Search:
                 if one is not None:
                     groups.setdefault(item.kind, []).append(one)
         objects = [obj for group in groups.values() for obj in group]
+        if len(groups) == 1 and self._subresource is None:
+            style.complain(next(iter(groups)), as_list=listed or len(wanted) > 1)
         if self._subresource == "scale":
             _show_scales(objects, style, as_list=listed or len(wanted) > 1)
         elif not style.form.is_table:
