@@ -16,7 +16,7 @@ FIELDS_MAX = 6
 # What changes with everything, or says only when something else changed.
 _BOOKKEEPING = frozenset(
     {"resourceVersion", "managedFields", "generation", "observedGeneration", "lastTransitionTime", "lastUpdateTime"}
-) | {"lastProbeTime", "lastHeartbeatTime", "containerID"}
+) | {"lastProbeTime", "lastHeartbeatTime", "containerID", "hostIP", "hostIPs", "podIPs", "startTime"}
 _KEYS = ("name", "type", "ip", "uid", "key", "containerPort", "port")
 
 
@@ -116,6 +116,7 @@ def _writer(obj: Any, before: Any, changes: Sequence[str] = ()) -> str:
 
 
 def _shown(changes: Sequence[str]) -> str:
+    changes = [change.removeprefix("status.conditions: ").removeprefix("status: ") for change in changes]
     more = f"; and {len(changes) - FIELDS_MAX} more" if len(changes) > FIELDS_MAX else ""
     return "; ".join(changes[:FIELDS_MAX]) + more
 
@@ -124,6 +125,8 @@ def differences(before: Any, after: Any, path: str = "") -> list[str]:
     """What is different, a line for each field: "spec.replicas 2 → 3"."""
     if before == after:
         return []
+    if before is None and isinstance(after, Mapping) and path.count(".") < 2:
+        before = {}
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         found = []
         for key in dict.fromkeys([*before, *after]):
@@ -175,7 +178,7 @@ def _of_conditions(before: Sequence[Any], after: Sequence[Any], path: str) -> li
 
 
 def _bracketed(text: str) -> str:
-    return f" ({_value(text, 120)})" if text else ""
+    return f" ({_value(text, 80)})" if text else ""
 
 
 def _of_containers(before: Sequence[Any], after: Sequence[Any]) -> list[str]:

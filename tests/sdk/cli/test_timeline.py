@@ -84,9 +84,9 @@ def test_the_versions_of_a_pod() -> None:
     assert told(chronicle.of_versions(versions)) == [
         "01 -: created",
         "01 scheduler: spec.nodeName = n1",
-        "05 nodeagent on n1: status.phase = Running; status: container c runs; status: container c is ready",
-        "09 nodeagent on n1: status: container c ended with 3 (Error); status: container c is not ready; "
-        "status: container c restarted, 1 times by now",
+        "05 nodeagent on n1: status.phase = Running; container c runs; container c is ready",
+        "09 nodeagent on n1: container c ended with 3 (Error); container c is not ready; "
+        "container c restarted, 1 times by now",
         "09 -: gone",
     ]
 

@@ -58,7 +58,8 @@ def of_node(facts: Facts) -> Answer:
     findings += _crowded(facts)
     word = "ready" if is_ready else "not ready"
     phases = Counter(pod.status.phase for pod in facts.pods)
-    running = f", {phases['Running']} pods running" if facts.pods else ""
+    count = phases["Running"]
+    running = f", {count} pod{'s' if count != 1 else ''} running" if facts.pods else ""
     return finished(facts, name, f"is {word}{running}", findings, good=is_ready)
 
 
