@@ -8,17 +8,19 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import grpc
 import jwt
 import pytest
 from steersman import config
 from steersman.cli import credentials
 from steersman.config import Context
 from steersman.pki import Authority
+from steersman.service.server import GrpcServer
 
 from tests.apiserver.objects import config_map
 from tests.sdk.cli.conftest import Cluster, Done
@@ -110,6 +112,39 @@ def test_a_server_of_another_authority(cluster: Cluster, tmp_path: Path) -> None
     )
     wrong_name = at(cluster, tmp_path, cluster.server, server_name="somebody")
     one_line(cluster.run("get", "pods", *wrong_name), 3, "certificate")
+
+
+@pytest.mark.parametrize("answer", [b"\xff\xff\xff", b"", b"\x0a\x05\x0a\x03abc" * 3, b"\x12\x7f"])
+def test_a_server_that_lies(cluster: Cluster, tmp_path: Path, answer: bytes) -> None:
+    """It speaks gRPC, and what it says is no list of pods, no pod, or one without a name."""
+
+    async def call(request: bytes, context: object) -> bytes:
+        return answer
+
+    async def stream(request: bytes, context: object) -> AsyncIterator[bytes]:
+        yield answer
+
+    methods: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
+        "List": grpc.unary_unary_rpc_method_handler(call),
+        "Get": grpc.unary_unary_rpc_method_handler(call),
+        "Watch": grpc.unary_stream_rpc_method_handler(stream),
+    }
+    handler = grpc.method_handlers_generic_handler("steersman.core.v1.Pods", methods)
+    server = GrpcServer([handler], services=["steersman.core.v1.Pods"])
+    port = server.listen("127.0.0.1:0", None)
+    cluster.inside(server.start())
+    flags = at(cluster, tmp_path, f"127.0.0.1:{port}", authority=None, certificate=None, key=None)
+    try:
+        for words in (["get", "pods"], ["get", "pod/x", "-o", "yaml"], ["describe", "pod/x"], ["why", "pod/x"]):
+            done = cluster.run(*words, *flags)
+            assert "steer itself" not in done.err, done
+            assert "Traceback" not in done.err
+            assert len(done.err.splitlines()) <= 2, done
+        done = cluster.run("wait", "pod/x", "--for=condition=Ready", "--timeout=300ms", *flags)
+        assert "steer itself" not in done.err, done
+        assert done.code != 0
+    finally:
+        cluster.inside(server.stop(0))
 
 
 def test_a_certificate_that_has_expired(cluster: Cluster, tmp_path: Path) -> None:

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import pty
+import select
+import subprocess
+import sys
 import threading
 from typing import Any
 
@@ -136,3 +141,27 @@ def test_conditions_of_an_older_object_do_not_count(cluster: Cluster, namespace:
     cluster.do(change)
     words = ["wait", "deploy/late", "-n", namespace, "--for=condition=Available", "--timeout=100ms"]
     assert cluster.run(*words).code == 1
+
+
+def test_a_person_is_told_what_is_waited_for(cluster: Cluster, namespace: str) -> None:
+    master, slave = pty.openpty()
+    environment = {**os.environ, "STEERCONFIG": str(cluster.config), "TERM": "xterm"}
+    command = [sys.executable, "-m", "steersman.cli.main", "wait", "cm/late", "-n", namespace, "--for=create"]
+    process = subprocess.Popen(command, env=environment, stdin=slave, stdout=slave, stderr=slave)
+    os.close(slave)
+    seen = b""
+
+    def until(words: bytes) -> None:
+        nonlocal seen
+        while words not in seen:
+            assert select.select([master], [], [], 20)[0], seen
+            seen += os.read(master, 1000)
+
+    try:
+        until(b"waiting for configmap/late to be there: 2 s of 30 s")
+        cluster.create(config_map("late", namespace))
+        until(b"\r\x1b[Kconfigmap/late is there")
+    finally:
+        process.kill()
+        process.wait()
+        os.close(master)
