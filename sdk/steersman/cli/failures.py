@@ -51,11 +51,22 @@ def explain(error: errors.ApiError) -> tuple[str, int]:
     return error.message, FAILED
 
 
+# What OpenSSL says of servers that are none, in words.
+_TLS = {
+    "WRONG_VERSION_NUMBER": "what is there does not speak TLS",
+    "RECORD_LAYER_FAILURE": "what is there does not speak TLS",
+    "UNEXPECTED_EOF": "it hung up in the middle of the greeting",
+}
+
+
 def _reason(details: str) -> str:
     """The part of gRPC's account of a failed connection that says why."""
     last = details.rpartition("last error: ")[2]
     for mark in ("UNAVAILABLE: ", "UNKNOWN: "):
         last = last.removeprefix(mark)
+    for mark, words in _TLS.items():
+        if mark in last:
+            return f"{last.partition('[SSL')[0]}{words}"
     return last[:200]
 
 
@@ -123,6 +134,8 @@ def account(error: BaseException) -> tuple[list[str], int]:
         return [str(error)], USAGE
     if isinstance(error, click.ClickException):
         return [_wrong_words(error)], USAGE
+    if type(error).__module__.startswith("google.") and type(error).__name__ == "DecodeError":
+        return ["the server's answer makes no sense: is it of another version, or no apiserver at all?"], UNREACHABLE
     if isinstance(error, TimeoutError):
         return [str(error) or "no answer came in time"], UNREACHABLE
     if isinstance(error, OSError):

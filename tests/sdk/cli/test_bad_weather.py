@@ -21,6 +21,7 @@ from steersman.cli import credentials
 from steersman.config import Context
 from steersman.pki import Authority
 from steersman.service.server import GrpcServer
+from steersman.service.tls import TLSFiles
 
 from tests.apiserver.objects import config_map
 from tests.sdk.cli.conftest import Cluster, Done
@@ -92,8 +93,7 @@ def test_nobody_is_there(cluster: Cluster, tmp_path: Path) -> None:
 def test_somebody_else_is_there(cluster: Cluster, tmp_path: Path) -> None:
     with listening(b"HTTP/1.1 400 Bad Request\r\n\r\n") as port:
         one_line(cluster.run("get", "pods", *at(cluster, tmp_path, f"127.0.0.1:{port}")), 3, "cannot be reached")
-        plain = at(cluster, tmp_path, f"127.0.0.1:{port}", authority=None, certificate=None, key=None)
-        one_line(cluster.run("get", "pods", *plain), 3)
+        one_line(cluster.run("get", "pods", *at(cluster, tmp_path, f"127.0.0.1:{port}")), 3, "does not speak TLS")
     with listening(b"\x00" * 5000) as port:
         one_line(cluster.run("get", "pods", *at(cluster, tmp_path, f"127.0.0.1:{port}")), 3)
 
@@ -131,9 +131,11 @@ def test_a_server_that_lies(cluster: Cluster, tmp_path: Path, answer: bytes) -> 
     }
     handler = grpc.method_handlers_generic_handler("steersman.core.v1.Pods", methods)
     server = GrpcServer([handler], services=["steersman.core.v1.Pods"])
-    port = server.listen("127.0.0.1:0", None)
+    folder = cluster.folder
+    tls = TLSFiles(folder / "apiserver.crt", folder / "apiserver.key", folder / "ca.crt")
+    port = server.listen("localhost:0", tls)
     cluster.inside(server.start())
-    flags = at(cluster, tmp_path, f"127.0.0.1:{port}", authority=None, certificate=None, key=None)
+    flags = at(cluster, tmp_path, f"localhost:{port}")
     try:
         for words in (["get", "pods"], ["get", "pod/x", "-o", "yaml"], ["describe", "pod/x"], ["why", "pod/x"]):
             done = cluster.run(*words, *flags)
