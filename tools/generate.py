@@ -66,6 +66,18 @@ def compile_protos(sources: list[Path]) -> None:
         raise SystemExit("generate: the protobuf compiler refused a source (see above)")
 
 
+def remove_stale(sources: list[Path]) -> None:
+    """Takes away what was generated from sources that are gone."""
+    folders = output_folders(sources)
+    stems = {SDK / source.relative_to(PROTO).with_suffix("") for source in sources}
+    for folder in [*SDK.glob("steersman/*/v[0-9]*"), SDK / "etcd", SDK / "cri"]:
+        if folder not in folders and not any(folder in each.parents for each in folders):
+            shutil.rmtree(folder, ignore_errors=True)
+        for path in folder.rglob("*_pb2.py*"):
+            if path.with_name(path.name.partition("_pb2.")[0]) not in stems:
+                path.unlink()
+
+
 def write_packages(folders: list[Path]) -> None:
     """Gives each folder an `__init__` that offers its messages by their bare names, and imports them when asked."""
     for folder in folders:
@@ -224,9 +236,9 @@ def main() -> None:
     complete = complete and (SDK / "steersman" / "_docs.json").exists()
     if not arguments.force and complete and STAMP.exists() and STAMP.read_text() == stamp:
         return
-    for stale in [*SDK.glob("steersman/*/v[0-9]*"), SDK / "etcd", SDK / "cri"]:
-        shutil.rmtree(stale, ignore_errors=True)
+    # What is there is written over and not taken away first: somebody may be running tests meanwhile.
     compile_protos(sources)
+    remove_stale(sources)
     sys.path.insert(0, str(SDK))
     write_packages(folders)
     write_kinds_index(folders)
