@@ -6,6 +6,7 @@ import importlib
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import click
 import pytest
@@ -50,23 +51,38 @@ def test_the_table_of_commands(cluster: Cluster) -> None:
 
 @pytest.mark.parametrize(("name", "command"), ALL, ids=[name for name, _ in ALL])
 def test_examples_have_flags_that_there_are(name: str, command: click.Command) -> None:
-    """Every flag of an example is one of the command's."""
+    for line in (command.epilog or "").splitlines():
+        look_at(line)
+
+
+def test_the_page_has_flags_that_there_are() -> None:
+    page = (Path(__file__).resolve().parents[3] / "docs" / "cli" / "reading.md").read_text()
+    blocks = page.split("```")[1::2]
+    lines = [
+        line.removeprefix("$") for block in blocks for line in block.splitlines() if line.startswith(("$", "steer"))
+    ]
+    assert len(lines) > 5
+    for line in lines:
+        look_at(f"  {line}")
+
+
+def look_at(line: str) -> None:
+    """Every flag of a line that calls `steer` is one of the command's."""
     from steersman.cli.group import _give_global_options
     from steersman.cli.main import OTHERS
 
     commands = dict(ALL)
-    for line in (command.epilog or "").splitlines():
-        example = re.match(r"\s+(?:.*\| |source <\()?steer (.+?)(?:   .*)?$", line)
-        if example is None:
-            continue
-        words = [word for word in shlex.split(example[1].rstrip(")"), comments=True) if word not in (">", "|")]
-        beginnings = [" ".join(words[:count]) for count in (3, 2, 1)]
-        called = next((each for each in beginnings if each in commands), words[0])
-        assert called in commands or called in OTHERS, line
-        if called not in commands:
-            continue
-        _give_global_options(commands[called], None)
-        known = {opt for param in commands[called].params for opt in (*param.opts, *param.secondary_opts)}
-        for word in words[1 : words.index("--") if "--" in words else None]:
-            if word.startswith("--"):
-                assert word.partition("=")[0] in known, f"{line}: {word}"
+    example = re.match(r"\s+(?:.*\| |source <\()?steer (.+?)(?:   .*)?$", line)
+    if example is None:
+        return
+    words = [word for word in shlex.split(example[1].rstrip(")"), comments=True) if word not in (">", "|")]
+    beginnings = [" ".join(words[:count]) for count in (3, 2, 1)]
+    called = next((each for each in beginnings if each in commands), words[0])
+    assert called in commands or called in OTHERS, line
+    if called not in commands:
+        return
+    _give_global_options(commands[called], None)
+    known = {opt for param in commands[called].params for opt in (*param.opts, *param.secondary_opts)}
+    for word in words[1 : words.index("--") if "--" in words else None]:
+        if word.startswith("--"):
+            assert word.partition("=")[0] in known, f"{line}: {word}"
