@@ -41,6 +41,7 @@ from steersman.policy.v1.eviction_pb2 import Eviction
 from steersman.resource import ResourceClient, delete_options
 from steersman.streams.bindings import Bindings
 from steersman.streams.connection import Connection, Forward
+from steersman.streams.duplex import Duplex
 from steersman.streams.process import Completed, Process
 
 
@@ -142,7 +143,7 @@ class PodClient(ResourceClient[Pod]):
         start = PodExecStart(
             namespace=self._namespace(namespace), name=pod, container=container, command=command, stdin=stdin, tty=tty
         )
-        return Process(lambda: self._open("Exec", PodExecRequest, PodExecResponse), PodExecRequest(start=start))
+        return Process(self._duplex_of("Exec", PodExecRequest(start=start), PodExecResponse))
 
     async def run(
         self,
@@ -180,15 +181,12 @@ class PodClient(ResourceClient[Pod]):
         It has no exit code here: its container has.
         """
         start = PodAttachStart(namespace=self._namespace(namespace), name=pod, container=container, stdin=stdin)
-        return Process(lambda: self._open("Attach", PodAttachRequest, PodAttachResponse), PodAttachRequest(start=start))
+        return Process(self._duplex_of("Attach", PodAttachRequest(start=start), PodAttachResponse))
 
     def dial(self, pod: str, port: int, *, namespace: str = "") -> Connection:
         """A connection to a TCP port of the pod, open while the returned object's `async with` lasts."""
         start = PodPortForwardStart(namespace=self._namespace(namespace), name=pod, port=port)
-        return Connection(
-            lambda: self._open("PortForward", PodPortForwardRequest, PodPortForwardResponse),
-            PodPortForwardRequest(start=start),
-        )
+        return Connection(self._duplex_of("PortForward", PodPortForwardRequest(start=start), PodPortForwardResponse))
 
     def forward(
         self,
@@ -284,8 +282,8 @@ class PodClient(ResourceClient[Pod]):
             )
         return method
 
-    def _open(self, verb: str, request: type[Message], response: type[Message]) -> Any:
-        return self._stream(verb, request, response)(metadata=self.api.metadata)
+    def _duplex_of(self, verb: str, start: Message, response: type[Message]) -> Duplex:
+        return Duplex(lambda: self._stream(verb, type(start), response)(metadata=self.api.metadata), start)
 
     async def _duplex(
         self, verb: str, requests: AsyncIterator[Any], request: type[Message], response: type[Message]

@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Self
-
-import grpc
+from typing import Self
 
 from steersman import errors
+from steersman.streams.duplex import Duplex
 
 PIECE = 64 * 1024
 
@@ -17,32 +16,24 @@ PIECE = 64 * 1024
 class Connection:
     """One connection to a port. Use it as an asynchronous context manager: it is open inside and closed behind."""
 
-    def __init__(self, open_call: Callable[[], Any], start: Any) -> None:
-        """A connection that is not open yet.
-
-        Args:
-            open_call: makes the call of the stream.
-            start: its first request; of its class are the others.
-        """
-        self._open_call = open_call
-        self._start = start
-        self._call: Any = None
+    def __init__(self, duplex: Duplex) -> None:
+        """A connection that is not open yet, at the other end of a call."""
+        self._duplex = duplex
         self._first = b""
 
     async def __aenter__(self) -> Self:
-        self._call = self._open_call()
         try:
-            await self._send(self._start)
+            await self._duplex.open()
             # The first message says that the port has taken the connection; it need not have anything in it.
-            first = await self._read()
-            self._first = b"" if first is grpc.aio.EOF else bytes(first.data)
+            first = await self._duplex.read()
         except BaseException:
-            self._call.cancel()
+            self._duplex.close()
             raise
+        self._first = bytes(first.data) if first is not None else b""
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._call.cancel()
+        self._duplex.close()
 
     async def write(self, data: bytes) -> None:
         """Sends bytes; waits while the other side does not take them.
@@ -52,11 +43,11 @@ class Connection:
             ApiError: it was lost.
         """
         for begin in range(0, len(data), PIECE):
-            await self._send(type(self._start)(data=data[begin : begin + PIECE]))
+            await self._duplex.send(self._duplex.request(data=data[begin : begin + PIECE]))
 
     async def write_eof(self) -> None:
         """Says that nothing more is sent; what comes can still be read."""
-        await self._send(type(self._start)(eof=True))
+        await self._duplex.send(self._duplex.request(eof=True))
 
     async def read(self) -> bytes:
         """The bytes that have come, waiting for some; empty when the other side has closed.
@@ -67,24 +58,10 @@ class Connection:
         if self._first:
             data, self._first = self._first, b""
             return data
-        while (answer := await self._read()) is not grpc.aio.EOF:
+        while (answer := await self._duplex.read()) is not None:
             if answer.data:
                 return bytes(answer.data)
         return b""
-
-    async def _read(self) -> Any:
-        try:
-            return await self._call.read()
-        except grpc.aio.AioRpcError as error:
-            raise errors.from_rpc(error) from error
-
-    async def _send(self, request: Any) -> None:
-        try:
-            await self._call.write(request)
-        except grpc.aio.AioRpcError as error:
-            raise errors.from_rpc(error) from error
-        except asyncio.InvalidStateError:
-            raise BrokenPipeError("the connection has ended") from None
 
 
 class Forward:

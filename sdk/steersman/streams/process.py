@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
-import grpc
-
-from steersman import errors
+from steersman.streams.duplex import Duplex
 
 # A message of at most so many bytes; a longer piece of input is sent as several.
 PIECE = 256 * 1024
@@ -50,26 +48,18 @@ class Process:
     does not read, and what the program writes waits while nobody iterates.
     """
 
-    def __init__(self, open_call: Callable[[], Any], start: Any) -> None:
-        """A program that is not started yet.
-
-        Args:
-            open_call: makes the call of the stream.
-            start: its first request; of its class are the others.
-        """
-        self._open_call = open_call
-        self._start = start
-        self._call: Any = None
+    def __init__(self, duplex: Duplex) -> None:
+        """A program that is not started yet, at the other end of a call."""
+        self._duplex = duplex
         self.exit_code: int | None = None
         """The program's exit code, once the iteration has ended."""
 
     async def __aenter__(self) -> Self:
-        self._call = self._open_call()
-        await self._send(self._start)
+        await self._duplex.open()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._call.cancel()
+        self._duplex.close()
 
     async def write(self, data: bytes) -> None:
         """Sends a piece of standard input; returns when it is on its way.
@@ -79,38 +69,27 @@ class Process:
             BrokenPipeError: the program has ended, or its input has.
         """
         for begin in range(0, len(data), PIECE):
-            await self._send(type(self._start)(stdin=data[begin : begin + PIECE]))
+            await self._duplex.send(self._duplex.request(stdin=data[begin : begin + PIECE]))
 
     async def write_eof(self) -> None:
         """Ends standard input. Idempotent while the program runs."""
-        await self._send(type(self._start)(stdin_eof=True))
+        await self._duplex.send(self._duplex.request(stdin_eof=True))
 
     async def resize(self, width: int, height: int) -> None:
         """Tells the program's terminal a new size, in characters."""
-        request = type(self._start)()
+        request = self._duplex.request()
         request.resize.width, request.resize.height = width, height
-        await self._send(request)
-
-    async def _send(self, request: Any) -> None:
-        try:
-            await self._call.write(request)
-        except grpc.aio.AioRpcError as error:
-            raise errors.from_rpc(error) from error
-        except asyncio.InvalidStateError:
-            raise BrokenPipeError("the program has ended") from None
+        await self._duplex.send(request)
 
     async def __aiter__(self) -> AsyncIterator[Output]:
-        try:
-            while (answer := await self._call.read()) is not grpc.aio.EOF:
-                match answer.WhichOneof("message"):
-                    case "stdout":
-                        yield Output(answer.stdout)
-                    case "stderr":
-                        yield Output(answer.stderr, stderr=True)
-                    case "exit_code":
-                        self.exit_code = answer.exit_code
-        except grpc.aio.AioRpcError as error:
-            raise errors.from_rpc(error) from error
+        while (answer := await self._duplex.read()) is not None:
+            match answer.WhichOneof("message"):
+                case "stdout":
+                    yield Output(answer.stdout)
+                case "stderr":
+                    yield Output(answer.stderr, stderr=True)
+                case "exit_code":
+                    self.exit_code = answer.exit_code
 
     async def wait(self) -> int | None:
         """Waits for the program's end, whatever it writes meanwhile; returns its exit code."""
@@ -120,7 +99,7 @@ class Process:
 
     async def communicate(self, input: bytes = b"") -> Completed:
         """Sends an input, if the program has one, and collects what it writes until it ends."""
-        feeding = asyncio.create_task(self._feed(input)) if self._start.start.stdin else None
+        feeding = asyncio.create_task(self._feed(input)) if self._duplex.start.start.stdin else None
         stdout, stderr = bytearray(), bytearray()
         try:
             async for piece in self:
