@@ -90,7 +90,14 @@ class Asker:
                 self._waker.wake()
                 return
             log.warning("decided without an extender", extender=extender.name, error=str(answer))
-        outcome = self._schedule.settle(inquiry, judgements, now)
+        try:
+            outcome = self._schedule.settle(inquiry, judgements, now)
+        except Exception as error:
+            log.exception("a decision failed", pod=str(inquiry.pod))
+            for refusal in self._schedule.abandon(now, f"the decision failed: {error}"):
+                self._binder.report(refusal)
+            self._waker.wake()
+            return
         if isinstance(outcome, Placement):
             await self._binder.bind(outcome)
         elif outcome is not None:

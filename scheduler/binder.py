@@ -132,6 +132,8 @@ class Binder:
         pod = placement.pod
         started = self._clock.monotonic()
         try:
+            if self._schedule.cluster.rows.get(placement.node) is None:
+                raise errors.FailedPrecondition(f"node {placement.node} is gone")
             await self._send(pod, placement.node)
         except (errors.NotFound, errors.Conflict, errors.FailedPrecondition) as error:
             log.info("binding refused", pod=str(pod), node=placement.node, error=error.message)

@@ -27,6 +27,7 @@ from steersman.service.server import GrpcServer
 from steersman.service.tls import TLSFiles
 
 from scheduler import configuration
+from scheduler.alarm import Alarm
 from scheduler.asker import Asker
 from scheduler.binder import Binder
 from scheduler.columns.cluster import Cluster
@@ -34,6 +35,7 @@ from scheduler.configuration import ConfigurationError, Factory
 from scheduler.framework import Framework, Profile
 from scheduler.loop import Bell, Loop
 from scheduler.metrics import Metrics
+from scheduler.plugins.guarded import Guarded
 from scheduler.plugins.plugin import Plugin
 from scheduler.plugins.registry import defaults
 from scheduler.reasons import Reasons
@@ -46,6 +48,7 @@ log = structlog.get_logger(__name__)
 
 STOP_S = 2.0
 LEASE_NAME, LEASE_NAMESPACE = "kube-scheduler", "kube-system"
+PLUGIN_LIMIT_S = 1.0
 PLUGIN_GROUP = "steersman.scheduler.plugins"
 
 
@@ -87,8 +90,10 @@ def make_schedule(profiles: Iterable[str | Profile], reasons: Reasons, source: r
 def foreign_plugins() -> dict[str, Factory]:
     """Plugins of other packages, by the name of their entry point; each is imported when a profile first uses it.
 
-    An entry point names a callable that takes `Reasons` and the arguments of the profile and returns a `Plugin`.
+    An entry point names a callable that takes `Reasons` and the arguments of the profile and returns a `Plugin`. Its
+    calls may take `PLUGIN_LIMIT_S` at most.
     """
+    alarm = Alarm(PLUGIN_LIMIT_S)
 
     def lazily(entry: metadata.EntryPoint) -> Factory:
         def make(reasons: Reasons, args: Mapping[str, Any]) -> Plugin:
@@ -98,7 +103,7 @@ def foreign_plugins() -> dict[str, Factory]:
                 raise StartError(f"plugin {entry.name} ({entry.value}) cannot be made: {error}") from error
             if not isinstance(plugin, Plugin):
                 raise StartError(f"plugin {entry.name} ({entry.value}) is not a scheduler.plugins.plugin.Plugin")
-            return plugin
+            return Guarded(plugin, alarm.limit)
 
         return make
 

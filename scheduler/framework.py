@@ -139,7 +139,12 @@ class Framework:
                     del self._views[stale.template]
             view = self._views[template] = View(template, self.profile.plugins)
         view.used = self._decisions
-        view.refresh(self._cluster)
+        try:
+            view.refresh(self._cluster)
+        except BaseException:
+            # It is up to date in part only.
+            del self._views[template]
+            raise
         return view
 
     def candidates(self, template: Template) -> NDArray[np.intp] | None:

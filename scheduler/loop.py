@@ -11,6 +11,7 @@ from steersman.clock import Clock
 from scheduler.asker import Asker
 from scheduler.binder import Binder
 from scheduler.metrics import Metrics
+from scheduler.plugins.guarded import PluginError
 from scheduler.schedule import Inquiry, Placement, Schedule
 
 log = structlog.get_logger(__name__)
@@ -94,11 +95,13 @@ class Loop:
             started = clock.monotonic()
             try:
                 attempt = self._schedule.attempt(started)
-            except Exception:
+            except Exception as error:
                 # One pod that the code cannot deal with must not keep the others from being placed.
                 log.exception("a decision failed")
                 metrics.attempts.labels(result="error").inc()
-                self._schedule.abandon(clock.monotonic())
+                why = f"the decision failed: {error if isinstance(error, PluginError) else repr(error)}"
+                for refusal in self._schedule.abandon(clock.monotonic(), why):
+                    self._binder.report(refusal)
                 continue
             if attempt is None:
                 return

@@ -49,6 +49,11 @@ class Reasons:
             self._reasons.append(reason)
         return number
 
+    @property
+    def highest(self) -> int:
+        """The highest number there is."""
+        return len(self._reasons) - 1
+
     def __getitem__(self, number: int) -> Reason:
         """The reason of a number."""
         reason = self._reasons[number]

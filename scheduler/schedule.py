@@ -213,6 +213,8 @@ class Schedule:
         """Who belongs to which group."""
         self._reader = PodReader()
         self._position = 0
+        self._tried: list[Entry] = []
+        """The pods that the present decision is about."""
         self._decided: deque[Placement | Refusal | Inquiry] = deque()
         self._consultations: dict[GangKey, Consultation] = {}
         self._room_since: dict[GangKey, float] = {}
@@ -417,7 +419,11 @@ class Schedule:
             if any(event in framework.helped_by.get(name, NOTHING) for name in refused_by):
                 # Their verdict about one node may depend on what happened at another.
                 return True
-            return row is not None and framework.suits_row(template, row, late=True)
+            try:
+                return row is not None and framework.suits_row(template, row, late=True)
+            except Exception:
+                # A plugin that fails must not break the event; what it did is told when the pod is tried.
+                return True
 
         self.queue.wake(helps, now)
 
@@ -437,6 +443,7 @@ class Schedule:
         entry = self.queue.pop(now)
         if entry is None:
             return None
+        self._tried = [entry]
         pod = entry.pod
         framework = self._framework(pod.template)
         assert framework is not None, "only pods of known profiles are queued"
@@ -500,6 +507,7 @@ class Schedule:
         framework = self._framework(pod.template)
         if entry is None or entry.state != IN_FLIGHT or framework is None:
             return None
+        self._tried = [entry]
         if entry.pod.template is not pod.template:
             # It asks for something else now.
             self.queue.fail(pod.uid, now)
@@ -563,7 +571,7 @@ class Schedule:
             return self._refuse_for_gang(entry, incomplete(key, present, self.gangs.minimum(key)), now)
         for other in others:
             self.queue.take(other)
-        entries = [entry, *others]
+        entries = self._tried = [entry, *others]
         asked = {one.pod.uid: framework.asked(one.pod.template) for one in entries}
         if key in self._consultations:
             # Others of its group are being asked about; it comes along the next time.
@@ -600,6 +608,7 @@ class Schedule:
         for one in consultation.entries:
             if one not in there and one.state == IN_FLIGHT:
                 self.queue.fail(one.pod.uid, now)
+        self._tried = there
         if framework is not None and there:
             self._decide_gang(framework, key, there, self._lacking(key), consultation.answers, now)
         return True
@@ -848,10 +857,13 @@ class Schedule:
         if len(self.remembered) > REMEMBERED_MAX:
             self.remembered.popitem(last=False)
 
-    def abandon(self, now: float) -> None:
-        """A decision ended in an error: the pod that was in flight backs off."""
-        for uid in [uid for uid, e in self.queue.entries.items() if e.state == IN_FLIGHT and uid not in self.assumed]:
-            self.queue.fail(uid, now)
+    def abandon(self, now: float, why: str = "") -> list[Refusal]:
+        """A decision ended in an error: the pods that it was about back off, and are to be told why."""
+        found, self._tried = self._tried, []
+        failed = [entry for entry in found if entry.state == IN_FLIGHT and entry.pod.uid not in self.assumed]
+        for entry in failed:
+            self.queue.fail(entry.pod.uid, now)
+        return [Refusal(entry.pod.message, ERROR_REASON, why) for entry in failed]
 
     def _assume_no_more(self, uid: str) -> Assumption | None:
         """Ends an assumption, and what was promised with it."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -172,3 +173,34 @@ async def test_members_of_a_group_are_bound_when_all_their_volumes_are(api: Api)
         return await bound() == {"user-first", "user-second"}
 
     await eventually(all_bound)
+
+
+async def test_a_node_that_vanishes_while_a_pod_waits_for_its_volume_gets_no_pod(api: Api) -> None:
+    await make_claim(api, "data", "make")
+    await created(api, "user", "data")
+
+    async def selected() -> str:
+        present = await api.persistentvolumeclaims.get("data", namespace="default")
+        return present.metadata.annotations.get(SELECTED_NODE, "")
+
+    first = await eventually(selected)
+    await api.nodes.delete(first)
+    numbers = itertools.count()
+
+    async def seen() -> bool:
+        """Whether the scheduler knows that the node is gone, as a pod that suits nowhere is told."""
+        name = f"probe-{next(numbers)}"
+        probe = pod(name, nodeSelector={"no": "such"})
+        probe.metadata.uid = ""
+        await api.pods.create(probe)
+
+        async def told() -> str:
+            present = await api.pods.get(name, namespace="default")
+            return next((one.message for one in present.status.conditions if one.type == "PodScheduled"), "")
+
+        return str(await eventually(told)).startswith("0/1 ")
+
+    await eventually(seen)
+    await make_volume(api, "made", ["n1", "n2"])
+    await complete(api, "data", "made")
+    assert await eventually(lambda: node_of(api, "user")) not in ("", first)
