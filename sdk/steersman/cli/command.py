@@ -21,8 +21,8 @@ _TRUTH = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no"
 class Command(click.Command):
     """A command whose flags may be written as kubectl takes them.
 
-    `--wait=false` and `--wait=true` mean `--no-wait` and `--wait`, for every flag that is on or off; and `--dry-run`
-    alone means `--dry-run=server`, never taking the next word for its value.
+    `--wait=false` and `--wait=true` mean `--no-wait` and `--wait`, for every flag that is on or off; `-o=yaml` is
+    `-o yaml`; and `--dry-run` alone means `--dry-run=server`, never taking the next word for its value.
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -49,6 +49,7 @@ def plain(params: Sequence[click.Parameter], words: Sequence[str]) -> list[str]:
     options = [param for param in params if isinstance(param, click.Option)]
     alone = {name: f"{name}={option.flag_value}" for option in options for name in _alone(option)}
     flags = {name: option for option in options if option.is_flag for name in option.opts if name.startswith("--")}
+    short = {name for option in options if not option.is_flag for name in option.opts if not name.startswith("--")}
     found: list[str] = []
     for index, word in enumerate(words):
         if word == "--":
@@ -56,6 +57,8 @@ def plain(params: Sequence[click.Parameter], words: Sequence[str]) -> list[str]:
         name, equals, value = word.partition("=")
         if word in alone:
             found.append(alone[word])
+        elif equals and name in short:
+            found += [name, value]
         elif equals and name in flags:
             if value.lower() not in _TRUTH:
                 raise click.BadParameter(f"{value!r} is neither true nor false", param_hint=name)

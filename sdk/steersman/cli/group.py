@@ -90,6 +90,12 @@ class LazyGroup(click.Group):
             return loaded
         return None
 
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Reads the words, with short flags as kubectl takes them: `-n=shop`."""
+        from steersman.cli.command import plain
+
+        return super().parse_args(ctx, plain(self.params, args))
+
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:

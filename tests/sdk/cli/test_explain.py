@@ -25,6 +25,7 @@ def test_fields(cluster: Cluster) -> None:
     said = cluster.steer("explain", "deployments.apps.spec.replicas")
     assert "FIELD: spec.replicas <integer>" in said
     assert "FIELDS:" not in said
+    assert "FIELD: spec.containers.image <string>" in cluster.steer("explain", "pod.spec.containers[0].image")
     # Fields of inlined messages stand where manifests have them.
     assert "  httpGet\t<HTTPGetAction>" in cluster.steer("explain", "pod.spec.containers.livenessProbe")
     assert "<map[string]Quantity>" in cluster.steer("explain", "pod.spec.containers.resources")

@@ -51,6 +51,21 @@ def test_tables(cluster: Cluster, three: str) -> None:
     assert "configmap/c" in both
 
 
+def test_flags_as_kubectl_takes_them(cluster: Cluster, three: str) -> None:
+    expected = cluster.steer("get", "pods", "-n", three, "-o", "name")
+    for words in (
+        [f"-n={three}", "-o=name"],
+        [f"-n{three}", "-oname"],
+        [f"--namespace={three}", "--output=name"],
+        [f"-n={three}", "-o", "name", "--watch=false"],
+    ):
+        assert cluster.steer("get", "pods", *words) == expected
+    assert cluster.steer(f"-n={three}", "get", "pods", "-o=name") == expected
+    assert (
+        cluster.steer("get", "pods", f"-n={three}", "-l=tier=front", "-o=jsonpath={.items[*].metadata.name}") == "web-2"
+    )
+
+
 def test_labels_and_kinds(cluster: Cluster, three: str) -> None:
     shown = cluster.steer("get", "pods", "-n", three, "-L", "tier,x/none", "--show-labels", "--show-kind")
     head, *rows = shown.splitlines()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import sys
 import textwrap
@@ -42,7 +43,8 @@ def command(path: str, recursive: bool, api_version: str, fmt: str | None) -> No
 
 def _kind_and_path(text: str, api_version: str) -> tuple[kinds.Kind, list[str]]:
     """The kind, and the way to a field; a kind may be written with its group: "deployments.apps.spec"."""
-    parts = [part for part in text.replace("/", ".").split(".") if part]
+    # An index, as in paths of other commands, says nothing of what a field means.
+    parts = [part for part in re.sub(r"\[[^\]]*\]", "", text).replace("/", ".").split(".") if part]
     if not parts:
         raise CommandError("explain what? for example pod.spec", USAGE)
     for taken in range(len(parts), 1, -1):
