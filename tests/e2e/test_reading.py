@@ -112,7 +112,7 @@ def test_the_timeline_of_a_pod(cluster: World, applied: Any) -> None:
     cluster.steer("wait", "pod/short", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=40s")
     eventually_sync(lambda: "Started" in cluster.steer("events", "--for", "pod/short"), 20)
     text = cluster.steer("timeline", "pod/short")
-    order = [text.index(words) for words in ("created", "spec.nodeName", "Started", "Running → Succeeded")]
+    order = [text.index(words) for words in ("created", "spec.nodeName", "Started", "→ Succeeded")]
     assert order[0] < order[1] < order[3]
     assert re.search(r"scheduler +spec\.nodeName = n\d", text)
 

@@ -92,7 +92,7 @@ class LazyGroup(click.Group):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Reads the words, with short flags as kubectl takes them: `-n=shop`."""
-        from steersman.cli.command import plain
+        from steersman.cli.flags import plain
 
         return super().parse_args(ctx, plain(self.params, args))
 
