@@ -14,7 +14,8 @@ from steersman.service.tls import TLSFiles, client_context
 
 from scheduler.binder import Binder, Waker
 from scheduler.extender import SCORE_MAX, ExtenderSpec, Judgement
-from scheduler.schedule import Inquiry, Placement, Schedule
+from scheduler.outcomes import Inquiry, Placement
+from scheduler.schedule import Schedule
 
 log = structlog.get_logger(__name__)
 

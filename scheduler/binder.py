@@ -15,9 +15,10 @@ from steersman.recorder import Recorder
 
 from scheduler.metrics import Metrics
 from scheduler.musters import CrewError, Musters
+from scheduler.outcomes import UNSCHEDULABLE_REASON, Assumption, Placement, Refusal
 from scheduler.plugins.default_preemption import Preemption
 from scheduler.pod import PodInfo
-from scheduler.schedule import UNSCHEDULABLE_REASON, Assumption, Placement, Refusal, Schedule
+from scheduler.schedule import Schedule
 from scheduler.volume_binder import VolumeBinder, VolumeError
 
 log = structlog.get_logger(__name__)

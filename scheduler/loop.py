@@ -11,8 +11,9 @@ from steersman.clock import Clock
 from scheduler.asker import Asker
 from scheduler.binder import Binder
 from scheduler.metrics import Metrics
+from scheduler.outcomes import Inquiry, Placement
 from scheduler.plugins.guarded import PluginError
-from scheduler.schedule import Inquiry, Placement, Schedule
+from scheduler.schedule import Schedule
 
 log = structlog.get_logger(__name__)
 

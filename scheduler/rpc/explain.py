@@ -18,9 +18,10 @@ from steersman.scheduler.v1 import (
 
 from scheduler.framework import Framework
 from scheduler.framework import NodeVerdict as Verdict
+from scheduler.outcomes import Memory
 from scheduler.pod import DEFAULT_SCHEDULER, PodError, PodInfo
 from scheduler.reasons import Diagnosis, Reason
-from scheduler.schedule import Memory, Schedule
+from scheduler.schedule import Schedule
 
 SERVICE = "steersman.scheduler.v1.Scheduler"
 

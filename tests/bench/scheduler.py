@@ -23,8 +23,9 @@ from typing import Any
 from steersman.core.v1 import Namespace, Node, Pod, Service
 
 from scheduler.bootstrap import make_schedule
+from scheduler.outcomes import Placement, Refusal
 from scheduler.reasons import Reasons
-from scheduler.schedule import Placement, Refusal, Schedule
+from scheduler.schedule import Schedule
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 ZONE, HOST = "topology.kubernetes.io/zone", "kubernetes.io/hostname"

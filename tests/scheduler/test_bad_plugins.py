@@ -14,11 +14,12 @@ from steersman.core.v1 import Pod
 from scheduler.alarm import Alarm
 from scheduler.columns.cluster import Cluster
 from scheduler.framework import Framework, Profile
+from scheduler.outcomes import ERROR_REASON, Placement, Refusal
 from scheduler.plugins.guarded import Guarded, PluginError
 from scheduler.plugins.plugin import NODE, Plugin
 from scheduler.plugins.registry import defaults
 from scheduler.reasons import Reasons
-from scheduler.schedule import ERROR_REASON, Placement, Refusal, Schedule
+from scheduler.schedule import Schedule
 from tests.netproxy.standin import StandIn
 from tests.scheduler.objects import node, pod
 from tests.scheduler.test_running import RunningScheduler

@@ -14,9 +14,9 @@ from steersman.service.run import StartError
 from scheduler.bootstrap import make_schedule, read_profiles
 from scheduler.configuration import ConfigurationError, profiles
 from scheduler.framework import Profile
+from scheduler.outcomes import Placement, Refusal
 from scheduler.plugins.plugin import Plugin
 from scheduler.reasons import Reasons
-from scheduler.schedule import Placement, Refusal
 from tests.scheduler.objects import node, pod
 
 REASONS = Reasons()

@@ -13,9 +13,10 @@ from steersman.core.v1 import Pod
 from scheduler.bootstrap import make_schedule
 from scheduler.extender import ExtenderSpec, Judgement
 from scheduler.framework import Framework, Profile
+from scheduler.outcomes import Inquiry, Placement, Refusal, spared
 from scheduler.plugins.registry import defaults
 from scheduler.reasons import Reasons
-from scheduler.schedule import Inquiry, Placement, Refusal, Schedule, spared
+from scheduler.schedule import Schedule
 from tests.scheduler.objects import node, pod
 from tests.scheduler.storage_objects import claim, storage_class, using, volume
 

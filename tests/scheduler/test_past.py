@@ -15,9 +15,10 @@ from scheduler.bootstrap import make_schedule
 from scheduler.columns.journal import Journal
 from scheduler.extender import ExtenderSpec, Judgement
 from scheduler.framework import Framework, NodeVerdict, Profile
+from scheduler.outcomes import Inquiry, Placement, Refusal
 from scheduler.plugins.registry import defaults
 from scheduler.reasons import Reasons
-from scheduler.schedule import Inquiry, Placement, Refusal, Schedule
+from scheduler.schedule import Schedule
 from tests.scheduler.objects import node, pod
 from tests.scheduler.storage_objects import claim, drivers, storage_class, using, volume
 

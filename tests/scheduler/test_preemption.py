@@ -9,8 +9,9 @@ from steersman.core.v1 import Pod
 from steersman.policy.v1 import PodDisruptionBudget
 
 from scheduler.bootstrap import make_schedule
+from scheduler.outcomes import Placement, Refusal
 from scheduler.reasons import Reasons
-from scheduler.schedule import Placement, Refusal, Schedule
+from scheduler.schedule import Schedule
 from tests.scheduler.objects import node, pod
 
 

@@ -10,10 +10,11 @@ from steersman.core.v1 import Pod
 
 from scheduler.bootstrap import make_schedule
 from scheduler.framework import Framework, Profile
+from scheduler.outcomes import ASSUMED_LONGEST_S, Placement, Refusal
 from scheduler.plugins.plugin import Plugin
 from scheduler.plugins.registry import defaults
 from scheduler.reasons import Reasons
-from scheduler.schedule import ASSUMED_LONGEST_S, Placement, Refusal, Schedule
+from scheduler.schedule import Schedule
 from tests.scheduler.objects import node, pod
 
 

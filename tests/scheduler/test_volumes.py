@@ -10,9 +10,10 @@ from steersman.core.v1 import PersistentVolume, PersistentVolumeClaim, Pod
 from steersman.storage.v1 import StorageClass
 
 from scheduler.bootstrap import make_schedule
+from scheduler.outcomes import Placement, Refusal
 from scheduler.queue import UNSCHEDULABLE
 from scheduler.reasons import Reasons
-from scheduler.schedule import Placement, Refusal, Schedule
+from scheduler.schedule import Schedule
 from tests.scheduler.objects import node, pod
 from tests.scheduler.storage_objects import attachment, claim, drivers, storage_class, using, volume
 
