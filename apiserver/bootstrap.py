@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import grpc
 import structlog
 from prometheus_client import CollectorRegistry
 from steersman.clock import Clock, RealClock
@@ -71,6 +70,8 @@ log = structlog.get_logger(__name__)
 _SUFFIX_CHARACTERS = "bcdfghjklmnpqrstvwxz2456789"
 DEFAULT_ISSUER = "https://kubernetes.default.svc.cluster.local"
 CERTIFICATES = "steersman.certificates.v1.CertificateSigningRequests"
+# A node's machine that is silent for so long is gone, and with it the logs that somebody follows.
+NODE_SILENCE_MAX_S = 15
 
 
 @dataclass(frozen=True)
@@ -357,25 +358,17 @@ def _account_tokens(
 
 def node_channels(tls: TLSFiles | None) -> NodeChannel:
     """Opens channels to nodes with the apiserver's own certificate, and keeps them."""
-    from steersman.service.tls import channel_credentials
+    from steersman.service.http2.channel import Channel, Dialing
+    from steersman.service.tls import client_context
 
-    known: dict[tuple[str, str], grpc.aio.Channel] = {}
+    known: dict[tuple[str, str], Channel] = {}
 
-    def open_channel(node: str, address: str) -> grpc.aio.Channel:
+    def open_channel(node: str, address: str) -> Channel:
         channel = known.get((node, address))
         if channel is None:
-            options = [
-                ("grpc.ssl_target_name_override", node),
-                ("grpc.keepalive_time_ms", 10_000),
-                ("grpc.keepalive_timeout_ms", 5_000),
-                ("grpc.max_reconnect_backoff_ms", 1_000),
-            ]
-            if tls is None:
-                channel = grpc.aio.insecure_channel(address, options=options)
-            else:
-                credentials = channel_credentials(tls.authority, tls.certificate, tls.key)
-                channel = grpc.aio.secure_channel(address, credentials, options=options)
-            known[(node, address)] = channel
+            identity = client_context(tls.authority, tls.certificate, tls.key) if tls is not None else None
+            dialing = Dialing(tls=identity, server_name=node, silence_max_s=NODE_SILENCE_MAX_S)
+            channel = known[(node, address)] = Channel(address, dialing)
         return channel
 
     return open_channel

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from typing import Any
 
 import grpc
+from steersman.service.http2.channel import Channel
 
 # Opens a channel to a node: its name, and where its agent listens.
-NodeChannel = Callable[[str, str], grpc.aio.Channel]
+NodeChannel = Callable[[str, str], Channel | grpc.aio.Channel]
 
 
 def address_of(node: Any) -> str:

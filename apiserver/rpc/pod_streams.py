@@ -98,7 +98,7 @@ class StreamHandlers:
         finally:
             call.cancel()
 
-    async def _node_of(self, namespace: str, name: str) -> tuple[str, grpc.aio.Channel]:
+    async def _node_of(self, namespace: str, name: str) -> tuple[str, Any]:
         pod, _ = await self._pods.get_object(namespace, name)
         if not pod.spec.node_name:
             raise errors.NotPossible(f"pod {name!r} runs on no node yet")

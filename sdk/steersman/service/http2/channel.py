@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import socket
 import ssl
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ class Dialing:
         server_name: whose certificate is expected, if not that of the address' host.
         message_bytes: largest response message that is taken.
         pause_s, pause_max_s: first and longest pause between attempts to connect.
+        silence_max_s: how long the other machine may be silent when the kernel asks it for a sign of life, before the
+            connection counts as lost; whole seconds, at least 2; 0: it is not asked.
     """
 
     tls: ssl.SSLContext | None = None
@@ -38,6 +41,7 @@ class Dialing:
     message_bytes: int = 256 * 1024 * 1024
     pause_s: float = 0.05
     pause_max_s: float = 1.0
+    silence_max_s: int = 0
 
 
 def _reason(error: Exception, *, secure: bool) -> str:
@@ -52,6 +56,17 @@ def _reason(error: Exception, *, secure: bool) -> str:
         # A server whose TLS refuses a certificate most often just hangs up.
         reason += ", as one does that does not accept the certificate of a client, or that it has none"
     return reason
+
+
+def _watch_over(opened: Any, silence_max_s: int) -> None:
+    """Has the kernel ask the other machine for signs of life while nothing is sent, and give it up without any."""
+    probes = 2
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, max(1, silence_max_s // (probes + 1)))
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, max(1, silence_max_s // (probes + 1)))
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, probes)
+    # What was sent and is not acknowledged is given up after the same time.
+    opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, silence_max_s * 1000)
 
 
 class Method:
@@ -274,6 +289,8 @@ class Channel:
             _, connection = await self.loop.create_connection(
                 make, address.host, int(address.port), ssl=tls, server_hostname=name
             )
+            if self._dialing.silence_max_s:
+                _watch_over(connection.transport.get_extra_info("socket"), self._dialing.silence_max_s)
         return connection
 
     def _lost(self, connection: ClientConnection) -> None:
