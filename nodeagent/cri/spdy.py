@@ -22,6 +22,8 @@ HEAD_BYTES = 8
 ANSWER_BYTES_MAX = 16 * 1024
 # A frame's length has 24 bits; smaller ones keep the streams of one connection from holding each other up.
 DATA_BYTES_MAX = 32 * 1024
+# How long what is still to be sent may take when a connection is closed.
+CLOSE_S = 0.5
 
 # The preset dictionary for headers, from the SPDY/3 specification (1423 bytes, Adler-32 e3c6a7c2).
 _WORDS = (
@@ -147,9 +149,13 @@ class SpdyConnection:
                     return
 
     async def close(self) -> None:
-        """Closes the connection."""
+        """Closes the connection; what the server does not take within a moment is given up."""
         self._writer.close()
         try:
-            await self._writer.wait_closed()
+            async with asyncio.timeout(CLOSE_S):
+                await self._writer.wait_closed()
+        except TimeoutError:
+            # A command that has ended reads no more of its input, and its server then neither reads nor hangs up.
+            self._writer.transport.abort()
         except OSError:
             return
