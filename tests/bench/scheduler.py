@@ -20,10 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from steersman.core.v1 import Namespace, Node, Pod, Service
+from steersman.core.v1 import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod, Service
+from steersman.storage.v1 import CSINode, StorageClass
 
 from scheduler.bootstrap import make_schedule
 from scheduler.outcomes import Placement, Refusal
+from scheduler.pod import GROUP_LABELS, MINIMUM_LABELS
 from scheduler.reasons import Reasons
 from scheduler.schedule import Schedule
 
@@ -254,6 +256,66 @@ def preemption(nodes: int) -> Callable[[], tuple[Schedule, Iterable[Pod]]]:
     return make
 
 
+def with_volumes(delayed: bool) -> Callable[[], tuple[Schedule, Iterable[Pod]]]:
+    """Pods with a claim each: bound to a volume of a CSI driver, or waiting to be given one of the node's own."""
+
+    def make() -> tuple[Schedule, Iterable[Pod]]:
+        schedule = cluster(5000)
+        for number in range(5000):
+            drivers = CSINode(metadata={"name": f"node-{number}"})
+            drivers.spec.drivers.add(name="disk.example.com", node_id=f"node-{number}").allocatable.count = 39
+            schedule.drivers_changed(None, drivers, 0)
+        mode = "WaitForFirstConsumer" if delayed else "Immediate"
+        schedule.class_changed(None, StorageClass(metadata={"name": "disk"}, volume_binding_mode=mode), 0)
+
+        def pods(count: int, prefix: str) -> Iterator[Pod]:
+            for number, pod in enumerate(made_from(template(), count, prefix)):
+                name = pod.metadata.name
+                volume = PersistentVolume(metadata={"name": name})
+                volume.spec.capacity["storage"].value = "1Gi"
+                volume.spec.access_modes.append("ReadWriteOnce")
+                volume.spec.storage_class_name = "disk"
+                volume.status.phase = "Available"
+                claim = PersistentVolumeClaim(metadata={"name": name, "namespace": pod.metadata.namespace, "uid": name})
+                claim.spec.storage_class_name = "disk"
+                claim.spec.access_modes.append("ReadWriteOnce")
+                claim.spec.resources.requests["storage"].value = "1Gi"
+                if delayed:
+                    term = volume.spec.node_affinity.required.node_selector_terms.add()
+                    term.match_expressions.add(key=HOST, operator="In", values=[f"node-{number}"])
+                    volume.spec.persistent_volume_source.local.path = "/mnt"
+                else:
+                    volume.spec.persistent_volume_source.csi.driver = "disk.example.com"
+                    volume.spec.persistent_volume_source.csi.volume_handle = name
+                    claim.spec.volume_name = name
+                    claim.metadata.annotations["pv.kubernetes.io/bind-completed"] = "yes"
+                schedule.volume_changed(None, volume, 0)
+                schedule.claim_changed(None, claim, 0)
+                source = pod.spec.volumes.add(name="data").volume_source
+                source.persistent_volume_claim.claim_name = name
+                yield pod
+
+        if delayed:
+            # All volumes are there before the first pod comes.
+            return schedule, list(pods(1000, "pod"))
+        place(schedule, pods(5000, "init"))
+        return schedule, list(pods(5000, "pod"))
+
+    return make
+
+
+def gangs() -> tuple[Schedule, Iterable[Pod]]:
+    """Groups of ten; the decision on a group falls when its last member comes."""
+    schedule = cluster(5000)
+
+    def pods() -> Iterator[Pod]:
+        for group in range(1000):
+            labels = {GROUP_LABELS[0]: f"group-{group}", MINIMUM_LABELS[0]: "10"}
+            yield from made_from(template(labels=labels), 10, f"group-{group}")
+
+    return schedule, pods()
+
+
 WORKLOADS = (
     Workload("SchedulingBasic 5000 nodes, 50000 pods", 810, 8000, basic),
     Workload("PodAffinity 5000", 35, 1000, affinity),
@@ -267,6 +329,9 @@ WORKLOADS = (
     Workload("DefaultTopologySpreading 50000", 160, 4000, default_spreading),
     Workload("MixedChurn 10000", 710, 4000, churn),
     Workload("Unschedulable 10000, 20000 there, 1000 that wait", 600, 4000, unschedulable),
+    Workload("CSIPVs 5000, a bound volume each", 100, 1000, with_volumes(delayed=False)),
+    Workload("1000 claims that wait, as many local volumes", None, 100, with_volumes(delayed=True)),
+    Workload("groups of 10, 10000 pods", None, 4000, gangs),
     Workload("one node each, 15000 nodes, 30000 pods", 1100, 5000, one_node_each),
     Workload("Preemption 1000 nodes, 1000 pods", None, 500, preemption(1000)),
     Workload("Preemption 5000 nodes, 5000 pods", None, 500, preemption(5000)),
@@ -289,8 +354,14 @@ def deciding(schedule: Schedule, pods: Iterable[Pod]) -> list[float]:
             started = time.perf_counter()
             attempt = schedule.attempt(0)
             spent += time.perf_counter() - started
+        if isinstance(attempt, Refusal) and pod.metadata.labels.get(GROUP_LABELS[0]):
+            # Its group is not complete; when it is, all are placed at once.
+            taken.append(spent)
+            continue
         if not isinstance(attempt, Placement):
             raise RuntimeError(f"{pod.metadata.name} found no place: {attempt}")
+        while attempt is not None and pod.metadata.labels.get(GROUP_LABELS[0]):
+            attempt = schedule.attempt(0)
         taken.append(spent)
     return taken
 
