@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -518,6 +520,14 @@ def test_a_scheduler_that_is_not_there_is_said_and_no_hindrance(cluster: Cluster
     said = cluster.steer("why", "pod/p", "-n", namespace, "--scheduler", "127.0.0.1:1")
     assert "no scheduler has looked at it" in said
     assert "connection refused" in said
+
+
+def test_a_scheduler_that_the_context_names(cluster: Cluster, namespace: str, tmp_path: Path) -> None:
+    cluster.create(pod("p", namespace))
+    path = str(tmp_path / "config")
+    shutil.copy(cluster.config, path)
+    cluster.steer("--config", path, "config", "set-context", "--current", "--scheduler", "127.0.0.1:1")
+    assert "connection refused" in cluster.steer("why", "pod/p", "-n", namespace, "--config", path)
 
 
 def test_who_may_not_look_around_is_told_what_was_not_seen(cluster: Cluster, namespace: str) -> None:

@@ -148,6 +148,7 @@ def delete_context(ctx: click.Context, name: str) -> None:
 
 def _cluster_options(command: F) -> F:
     command = click.option("--server", metavar="HOST:PORT", help="Where the apiserver is; or unix:/path.")(command)
+    command = click.option("--scheduler", metavar="HOST:PORT", help="Where steer why asks the scheduler.")(command)
     command = click.option("--server-name", metavar="NAME", help="Name in its certificate.")(command)
     return click.option("--certificate-authority", metavar="FILE", help="Who signed its certificate.")(command)
 

@@ -29,7 +29,12 @@ Examples:
 @click.command(cls=Command, epilog=EPILOG)
 @click.argument("what", nargs=-1, required=True, metavar="KIND/NAME...")
 @session.namespace_option
-@click.option("--scheduler", envvar="STEER_SCHEDULER", metavar="HOST:PORT", help="Ask the scheduler itself, there.")
+@click.option(
+    "--scheduler",
+    envvar="STEER_SCHEDULER",
+    metavar="HOST:PORT",
+    help="Ask the scheduler, there (default: as the context says).",
+)
 @click.option("-o", "--output", "fmt", type=click.Choice(["yaml", "json"]), help="For programs.")
 @click.pass_context
 def command(
@@ -45,7 +50,8 @@ def command(
         if any(item.name is None for item in named):
             named = [session.one(what)]
         answers = []
-        channel = _channel(ctx, namespace, scheduler) if scheduler else None
+        address = scheduler or _scheduler_of(ctx)
+        channel = _channel(ctx, namespace, address) if address else None
         try:
             for item in named:
                 obj: Any = await api.resource(item.kind).get(item.name or "", namespace=api.namespace)
@@ -61,6 +67,21 @@ def command(
             output.write("\n\n".join("\n".join(lines(each, in_colour=colour.enabled(sys.stdout))) for each in answers))
 
     session.run(ctx, namespace, work)
+
+
+def _scheduler_of(ctx: click.Context) -> str:
+    """Where the context says that the scheduler is; "" when it does not."""
+    from steersman import config
+    from steersman.cli import contexts
+
+    try:
+        document = contexts.read(session.asked(ctx).config or config.default_path())
+    except config.ConfigError:
+        # In a pod, say: there is a context, and no file.
+        return ""
+    name = session.asked(ctx).context or document.get("current-context", "")
+    entry = document["contexts"].get(name)
+    return str(entry.get("scheduler", "")) if isinstance(entry, dict) else ""
 
 
 def _channel(ctx: click.Context, namespace: str | None, address: str) -> Any:
