@@ -89,6 +89,10 @@ def told() -> Iterator[None]:
             raise SystemExit(INTERRUPTED) from None
         if "STEER_TRACEBACK" in os.environ:
             raise
+        if type(error).__name__ == "NoArgsIsHelpError":
+            # Somebody wants to know what there is.
+            print(error, file=sys.stderr)
+            raise SystemExit(USAGE) from None
         lines, code = account(error)
         for line in lines:
             say(line)

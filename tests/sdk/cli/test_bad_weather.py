@@ -214,7 +214,7 @@ def test_a_configuration_that_is_none(cluster: Cluster, tmp_path: Path, text: by
         (["get", "pods", "--chunk-size", "-1"], "--chunk-size"),
         (["describe"], "missing argument"),
         (["logs"], "logs of what?"),
-        (["config", "veiw"], "view"),
+        (["config", "veiw"], "no such command 'veiw'. Did you mean 'view'? (see steer config --help)"),
         (["rollout", "statsu", "x"], "status"),
     ],
 )
@@ -222,6 +222,13 @@ def test_typing_errors(cluster: Cluster, words: list[str], expected: str) -> Non
     done = cluster.run(*words)
     assert done.code in (1, 2)
     one_line(done, done.code, expected)
+
+
+@pytest.mark.parametrize("words", [[], ["config"], ["create"]])
+def test_no_words_show_what_there_is(cluster: Cluster, words: list[str]) -> None:
+    done = cluster.run(*words)
+    assert done.err.startswith("Usage: steer") or "what?" in done.err
+    assert "error: usage" not in done.err
 
 
 def test_the_reader_of_a_pipe_has_seen_enough(cluster: Cluster, namespace: str) -> None:
