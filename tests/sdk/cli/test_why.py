@@ -449,6 +449,26 @@ def test_claims() -> None:
     assert "its volume v is gone" in claim("spec: {volumeName: v}\nstatus: {phase: Lost}")
 
 
+def test_cron_jobs() -> None:
+    cron = made("cj", "spec: {schedule: '* * * * *', suspend: true}", "sum")
+    assert "it is suspended" in texts(why("cj", cron))
+    cron.spec.suspend = False
+    found = why("cj", cron)
+    assert (found.headline, found.good) == ("cronjob/sum (* * * * *) has made no job yet", True)
+    job = made("job", "status: {conditions: [{type: Failed, status: 'True'}]}", "sum-1")
+    assert "steer why job/sum-1" in texts(why("cj", cron, owned=[job]))
+
+
+def test_quotas() -> None:
+    text = (
+        "spec: {hard: {pods: 2, memory: 1Gi}}\nstatus: {hard: {pods: 2, memory: 1Gi}, used: {pods: 2, memory: 500Mi}}"
+    )
+    found = why("quota", made("quota", text, "q"))
+    assert found.headline == "quota/q has nothing left of 1 of 2 resources"
+    assert found.findings[0].text == "pods: 2 of 2 are used up"
+    assert not found.good
+
+
 def test_anything_else() -> None:
     when = NOW.strftime("%Y-%m-%dT%H:%M:%SZ")
     found = why("ns", made("ns", "status: {phase: Terminating}", "a", deletionTimestamp=when, finalizers=["x/y"]))

@@ -42,6 +42,9 @@ async def gather(api: Api, kind: kinds.Kind, obj: Any, now: datetime, scheduler:
             "endpoint slices", api.endpointslices.list(namespace=namespace, label_selector=label)
         )
         facts = replace(facts, pods=pods, endpoints=endpoints)
+    elif kind.kind == "CronJob":
+        jobs = await look.seen("jobs", api.jobs.list(namespace=namespace))
+        facts = replace(facts, owned=[job for job in jobs if _owned_by(job, obj)])
     elif kind.kind == "Node":
         pods = await look.seen("pods", api.pods.list(field_selector=f"spec.nodeName={obj.metadata.name}"))
         facts = replace(facts, pods=pods)
