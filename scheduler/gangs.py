@@ -62,6 +62,8 @@ class Gangs:
 
     def set(self, info: PodInfo) -> None:
         """Takes in a pod, new or changed."""
+        if info.template.gang is None and not self._of:
+            return
         key = key_of(info.template)
         before = self._of.get(info.uid)
         if before is not None and before != key:

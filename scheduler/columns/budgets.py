@@ -53,12 +53,13 @@ class Budgets:
             if not here:
                 del self._by_namespace[namespace]
 
-    def violations(self, pods: Sequence[PodInfo]) -> list[bool]:
-        """For each pod, whether its going would break a budget once all before it have gone."""
+    def violations(self, pods: Sequence[PodInfo]) -> list[bool] | None:
+        """For each pod, whether its going would break a budget once all before it have gone; None: nobody's would."""
         if not self._by_namespace:
-            return [False] * len(pods)
+            return None
         left: dict[Budget, int] = {}
-        return [self._breaks(pod, left) for pod in pods]
+        broken = [self._breaks(pod, left) for pod in pods]
+        return broken if any(broken) else None
 
     def _breaks(self, pod: PodInfo, left: dict[Budget, int]) -> bool:
         broken = False

@@ -203,7 +203,7 @@ def victims_by_resources(template: Template, cluster: Cluster, row: int, lower: 
     if places < 0:
         return None
     victims, broken = [], 0
-    for position in returning(breaking):
+    for position in range(len(lower)) if breaking is None else returning(breaking):
         amounts = wanted[position]
         rest = [have - amount for have, amount in zip(free, amounts, strict=True)]
         if places > 0 and (not rest or min(rest) >= 0):
@@ -211,14 +211,16 @@ def victims_by_resources(template: Template, cluster: Cluster, row: int, lower: 
             free = rest
         else:
             victims.append(lower[position])
-            broken += breaking[position]
-    return Victims(tuple(sorted(victims, key=importance)), broken)
+            if breaking is not None:
+                broken += breaking[position]
+    if breaking is not None:
+        victims.sort(key=importance)
+    return Victims(tuple(victims), broken)
 
 
 def returning(breaking: Sequence[bool]) -> list[int]:
     """In which order pods are given back: first those whose going would break a budget."""
-    positions = range(len(breaking))
-    return sorted(positions, key=lambda position: not breaking[position]) if any(breaking) else [*positions]
+    return sorted(range(len(breaking)), key=lambda position: not breaking[position])
 
 
 def victims_in_thought(
@@ -236,14 +238,15 @@ def victims_in_thought(
             if not suits(row):
                 return None
             broken = 0
-            for position in returning(breaking):
+            for position in range(len(lower)) if breaking is None else returning(breaking):
                 pod = lower[position]
                 cluster.add_pod(pod, node)
                 del away[pod.uid]
                 if not suits(row):
                     cluster.remove_pod(pod.uid)
                     away[pod.uid] = pod
-                    broken += breaking[position]
+                    if breaking is not None:
+                        broken += breaking[position]
             return Victims(tuple(pod for pod in lower if pod.uid in away), broken)
         finally:
             for pod in away.values():
