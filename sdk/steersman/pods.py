@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
-from typing import Any, cast
+from os import PathLike
+from typing import TYPE_CHECKING, Any, cast
 
 import grpc
 from google.protobuf.message import Message
@@ -43,6 +44,9 @@ from steersman.streams.bindings import Bindings
 from steersman.streams.connection import Connection, Forward
 from steersman.streams.duplex import Duplex
 from steersman.streams.process import Completed, Process
+
+if TYPE_CHECKING:
+    from steersman.copying import Copied
 
 
 class PodClient(ResourceClient[Pod]):
@@ -182,6 +186,44 @@ class PodClient(ResourceClient[Pod]):
         """
         start = PodAttachStart(namespace=self._namespace(namespace), name=pod, container=container, stdin=stdin)
         return Process(self._duplex_of("Attach", PodAttachRequest(start=start), PodAttachResponse))
+
+    async def copy_to(
+        self, pod: str, source: str | PathLike[str], target: str, *, namespace: str = "", container: str = ""
+    ) -> Copied:
+        """Copies a file or a folder of this machine into a container, through `tar` there.
+
+        Args:
+            pod: name of the pod.
+            source: what to copy.
+            target: path in the container: an existing folder or one that ends with "/" takes it in under its own name.
+            namespace: the pod's namespace.
+            container: the container; may be empty for a pod of one.
+
+        Raises:
+            CopyError: it cannot be read here or written there, or there is no `tar` there.
+        """
+        from steersman import copying
+
+        return await copying.copy_to(self.api, pod, source, target, namespace=namespace, container=container)
+
+    async def copy_from(
+        self, pod: str, source: str, target: str | PathLike[str], *, namespace: str = "", container: str = ""
+    ) -> Copied:
+        """Copies a file or a folder of a container to this machine, through `tar` there; nothing lands beside `target`.
+
+        Args:
+            pod: name of the pod.
+            source: path in the container.
+            target: path here, as for `copy_to`.
+            namespace: the pod's namespace.
+            container: the container; may be empty for a pod of one.
+
+        Raises:
+            CopyError: it cannot be read there or written here, or the container sent what was not asked for.
+        """
+        from steersman import copying
+
+        return await copying.copy_from(self.api, pod, source, target, namespace=namespace, container=container)
 
     def dial(self, pod: str, port: int, *, namespace: str = "") -> Connection:
         """A connection to a TCP port of the pod, open while the returned object's `async with` lasts."""
