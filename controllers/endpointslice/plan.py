@@ -79,7 +79,11 @@ def plan(
         same = [one for one in left if _ports_key(one) == ports or not one.endpoints]
         left = [one for one in left if one not in same]
         actions += _fit(service, ports, endpoints, same)
-    return actions + [DeleteSlice(one) for one in left]
+    actions += [DeleteSlice(one) for one in left]
+    if service.metadata.HasField("deletion_timestamp"):
+        # Its slices are going, perhaps before it: one that waits for them would wait for ever for new ones.
+        actions = [action for action in actions if not isinstance(action, CreateSlice)]
+    return actions
 
 
 def _fit(

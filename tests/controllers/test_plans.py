@@ -189,6 +189,15 @@ def test_slices_go_with_their_service_and_empty_ones_say_so() -> None:
     assert slices.plan(None, [], [existing], {}) == [DeleteSlice(existing)]
 
 
+def test_a_service_that_is_being_deleted_gets_no_new_slices() -> None:
+    going = service()
+    going.metadata.deletion_timestamp.seconds = 5
+    assert slices.plan(going, [pod("a")], [], {}) == []
+    [made] = slices.plan(service(), [], [], {})
+    [update] = slices.plan(going, [pod("a")], [named(made.slice, "s0")], {})
+    assert isinstance(update, UpdateSlice)
+
+
 # --- nodes ----------------------------------------------------------------------------------------------------------
 
 
