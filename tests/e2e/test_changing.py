@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.world import World
+from tests.e2e.world import EXAMPLE, World
 from tests.waiting import eventually_sync
 
 pytestmark = [pytest.mark.root, pytest.mark.e2e]
@@ -99,13 +99,21 @@ def test_a_pod_and_a_node_are_looked_into(cluster: World) -> None:
 
 
 def test_a_restart_a_change_and_the_way_back(cluster: World) -> None:
-    before = {pod["metadata"]["uid"] for pod in cluster.pods()}
-    cluster.steer("rollout", "restart", "deploy/web")
-    cluster.steer("rollout", "status", "deploy/web", "--timeout", "60s")
-    eventually_sync(lambda: len(cluster.items("pods", "-l", "app=web")) == 3, 30)
-    assert before.isdisjoint(pod["metadata"]["uid"] for pod in cluster.pods())
-    cluster.steer("rollout", "undo", "deploy/web")
-    cluster.steer("rollout", "status", "deploy/web", "--timeout", "60s")
+    manifest = EXAMPLE.read_text().replace("name: web", "name: rolled").replace("app: web", "app: rolled")
+    cluster.steer("apply", "-f", "-", stdin=manifest)
+    try:
+        cluster.steer("rollout", "status", "deploy/rolled", "--timeout", "60s")
+        before = {pod["metadata"]["uid"] for pod in cluster.pods("app=rolled")}
+        cluster.steer("rollout", "restart", "deploy/rolled")
+        cluster.steer("rollout", "status", "deploy/rolled", "--timeout", "60s")
+        eventually_sync(lambda: len(cluster.items("pods", "-l", "app=rolled")) == 3, 30)
+        assert before.isdisjoint(pod["metadata"]["uid"] for pod in cluster.pods("app=rolled"))
+        cluster.steer("rollout", "undo", "deploy/rolled")
+        cluster.steer("rollout", "status", "deploy/rolled", "--timeout", "60s")
+        history = cluster.steer("rollout", "history", "deploy/rolled").splitlines()
+        assert [line.split()[0] for line in history[2:]] == ["2", "3"]
+    finally:
+        cluster.steer("delete", "-f", "-", "--cascade", "foreground", stdin=manifest)
 
 
 def test_a_node_is_drained_and_opened_again(cluster: World) -> None:

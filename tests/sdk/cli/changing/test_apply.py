@@ -8,7 +8,7 @@ import pytest
 from steersman.apps.v1 import Deployment
 from steersman.client import Api
 
-from tests.apiserver.objects import config_map, deployment, pod
+from tests.apiserver.objects import config_map, deployment, pod, service
 from tests.sdk.cli.changing.conftest import Steer
 from tests.waiting import eventually
 
@@ -178,6 +178,19 @@ async def test_what_belongs_to_an_object_goes_or_stays(api: Api, running: Api, s
     await steer.ok("delete", "rs", "--all", "--cascade", "foreground")
     assert await sets() == 0
     assert not await api.pods.list()
+
+
+async def test_a_service_goes_after_what_belongs_to_it(api: Api, running: Api, steer: Steer) -> None:
+    made = service("web")
+    made.spec.selector["app"] = "web"
+    await api.services.create(made)
+
+    async def has_slices() -> bool:
+        return bool(await api.endpointslices.list(label_selector="kubernetes.io/service-name=web"))
+
+    await eventually(has_slices)
+    done = await steer("delete", "svc", "web", "--cascade", "foreground", "--timeout", "30s")
+    assert done.code == 0, done
 
 
 async def test_a_person_is_asked(api: Api, steer: Steer) -> None:
