@@ -92,6 +92,7 @@ def admin_context(lab: Lab) -> Context:
         authority=(lab.pki / "ca.crt").read_bytes(),
         certificate=(lab.pki / "admin.crt").read_bytes(),
         key=(lab.pki / "admin.key").read_bytes(),
+        scheduler=f"unix:{lab.scheduler_socket}",
     )
 
 

@@ -91,6 +91,11 @@ class Lab:
         return self.home / "lab.json"
 
     @property
+    def scheduler_socket(self) -> Path:
+        """Where the scheduler answers on this machine."""
+        return self.home / "scheduler.sock"
+
+    @property
     def apiserver_socket(self) -> Path:
         """Where the apiserver answers on this machine."""
         return self.home / "apiserver.sock"

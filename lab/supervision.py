@@ -128,6 +128,7 @@ def control_programs(lab: Lab, *, node_grace_s: float, etcd: bool = False) -> li
         "scheduler",
         f"--config={lab.pki / 'scheduler'}.config",
         f"--bind-address={address}:10259",
+        f"--socket={lab.scheduler_socket}",
         f"--metrics-address={address}:10251",
         *_tls(lab, "scheduler"),
     )

@@ -29,6 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     flags.add_apiserver(parser)
     flags.add_serving(parser, bind="127.0.0.1:10259", metrics="127.0.0.1:10251")
+    parser.add_argument("--socket", default="", metavar="PATH", help="also serve on this unix socket")
     group = parser.add_argument_group("decisions")
     group.add_argument(
         "--scheduler-name",
@@ -93,6 +94,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         metrics_address=given.metrics_address,
         tls=flags.serving_tls(given),
         election=terms if given.leader_elect else None,
+        socket=given.socket,
     )
     run(lambda stop: bootstrap.serve(settings, stop))
 

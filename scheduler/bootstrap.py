@@ -65,6 +65,7 @@ class Settings:
         metrics_address: where metrics are served; empty: nowhere.
         tls: identity of the servers; None: plain text, on loopback only.
         election: durations of the election of a leader; None: this process decides without one.
+        socket: path of a unix socket where gRPC is served as well; empty: none.
     """
 
     config: Path | None
@@ -75,6 +76,7 @@ class Settings:
     metrics_address: str
     tls: TLSFiles | None
     election: Terms | None = None
+    socket: str = ""
 
 
 def make_schedule(profiles: Iterable[str | Profile], reasons: Reasons, source: random.Random) -> Schedule:
@@ -175,6 +177,8 @@ async def serve(settings: Settings, stop: asyncio.Event, *, clock: Clock | None 
 
     server = GrpcServer([Explainer(schedule, clock).handler()], services=[SERVICE])
     server.listen(settings.bind_address, settings.tls)
+    if settings.socket:
+        server.listen(f"unix:{settings.socket}", settings.tls)
     try:
         metrics_server = MetricsServer.start(settings.metrics_address, settings.tls, registry)
     except OSError as error:

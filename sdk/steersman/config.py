@@ -63,6 +63,7 @@ class Context:
         key: PEM of the client's key, or its path; None without one.
         token: bearer token; empty without one.
         token_file: file with the bearer token, read again as it changes; None without one.
+        scheduler: where the scheduler explains its decisions; empty: nobody has said.
         namespace: namespace when none is named.
     """
 
@@ -75,6 +76,7 @@ class Context:
     token: str = ""
     namespace: str = "default"
     token_file: Path | None = None
+    scheduler: str = ""
 
 
 def default_path() -> Path:
@@ -135,6 +137,7 @@ def load(path: Path | None = None, context: str | None = None) -> Context:
         key=_material(path, entry, "client-key"),
         token=str(entry.get("token", "")),
         token_file=path.parent / str(entry["token-file"]) if entry.get("token-file") else None,
+        scheduler=str(entry.get("scheduler", "")),
         namespace=str(entry.get("namespace", "default")),
     )
 
@@ -194,6 +197,8 @@ def save(path: Path, context: Context) -> None:
         entry["token"] = context.token
     if context.token_file is not None:
         entry["token-file"] = str(context.token_file)
+    if context.scheduler:
+        entry["scheduler"] = context.scheduler
     entry["namespace"] = context.namespace
     document.setdefault("contexts", {})[context.name] = entry
     document["current-context"] = context.name

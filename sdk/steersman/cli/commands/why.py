@@ -50,7 +50,7 @@ def command(
         if any(item.name is None for item in named):
             named = [session.one(what)]
         answers = []
-        address = scheduler or _scheduler_of(ctx)
+        address = scheduler or session.context_of(ctx, namespace).scheduler
         channel = _channel(ctx, namespace, address) if address else None
         try:
             for item in named:
@@ -67,21 +67,6 @@ def command(
             output.write("\n\n".join("\n".join(lines(each, in_colour=colour.enabled(sys.stdout))) for each in answers))
 
     session.run(ctx, namespace, work)
-
-
-def _scheduler_of(ctx: click.Context) -> str:
-    """Where the context says that the scheduler is; "" when it does not."""
-    from steersman import config
-    from steersman.cli import contexts
-
-    try:
-        document = contexts.read(session.asked(ctx).config or config.default_path())
-    except config.ConfigError:
-        # In a pod, say: there is a context, and no file.
-        return ""
-    name = session.asked(ctx).context or document.get("current-context", "")
-    entry = document["contexts"].get(name)
-    return str(entry.get("scheduler", "")) if isinstance(entry, dict) else ""
 
 
 def _channel(ctx: click.Context, namespace: str | None, address: str) -> Any:
