@@ -112,7 +112,9 @@ class Binder:
         pod, crew = placement.pod, placement.crew
         try:
             if placement.volumes is not None:
-                await self._volumes.carry_out(placement.volumes, placement.volumes_timeout_s)
+                # Once the others have given up, it would hold its place for nothing.
+                timeout_s = min(placement.volumes_timeout_s, crew.timeout_s if crew else placement.volumes_timeout_s)
+                await self._volumes.carry_out(placement.volumes, timeout_s)
             if crew is not None:
                 await self._musters.ready(crew, pod.uid)
         except (VolumeError, CrewError) as error:

@@ -204,3 +204,30 @@ async def test_a_node_that_vanishes_while_a_pod_waits_for_its_volume_gets_no_pod
     await make_volume(api, "made", ["n1", "n2"])
     await complete(api, "data", "made")
     assert await eventually(lambda: node_of(api, "user")) not in ("", first)
+
+
+async def test_a_group_whose_volumes_do_not_come_in_time_gives_up_its_place(api: Api) -> None:
+    labels = {
+        "scheduling.steersman.io/pod-group": "g",
+        "scheduling.steersman.io/min-available": "2",
+        "scheduling.steersman.io/timeout-seconds": "1",
+    }
+    await make_claim(api, "never", "make")
+    for name, more in (("waiting", {"volumes": using("never")}), ("ready", {})):
+        fresh = pod(name, labels=labels, cpu="4", **more)
+        fresh.metadata.uid = ""
+        await api.pods.create(fresh)
+
+    async def told() -> bool:
+        messages = [event.message for event in await api.events.list(namespace="default")]
+        return any("were not bound within 1 s" in one for one in messages) and any(
+            "of group default/g" in one for one in messages
+        )
+
+    await eventually(told)
+    # Both nodes are free in between, and whoever comes may have them.
+    alone = pod("alone", cpu="4", priority=0)
+    alone.metadata.uid = ""
+    await api.pods.create(alone)
+    assert await eventually(lambda: node_of(api, "alone"), timeout_s=20)
+    assert not await node_of(api, "ready")
