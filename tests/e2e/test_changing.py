@@ -117,16 +117,20 @@ def test_a_restart_a_change_and_the_way_back(cluster: World) -> None:
 
 
 def test_a_node_is_drained_and_opened_again(cluster: World) -> None:
-    node = cluster.pods()[0]["spec"]["nodeName"]
+    manifest = EXAMPLE.read_text().replace("name: web", "name: moved").replace("app: web", "app: moved")
+    cluster.steer("apply", "-f", "-", stdin=manifest)
+    eventually_sync(lambda: len(cluster.pods("app=moved")) == 3, 60)
+    node = cluster.pods("app=moved")[0]["spec"]["nodeName"]
     try:
-        refused = cluster.run("drain", node, "--pod-selector", "app=web", "--timeout", "30s", "--dry-run")
-        assert "evicted (server dry run)" in refused.out
-        out = cluster.steer("drain", node, "--pod-selector", "app=web", "--timeout", "60s")
+        would = cluster.run("drain", node, "--pod-selector", "app=moved", "--timeout", "30s", "--dry-run")
+        assert "evicted (server dry run)" in would.out
+        out = cluster.steer("drain", node, "--pod-selector", "app=moved", "--timeout", "60s")
         assert out.endswith(f"node/{node} drained\n")
-        eventually_sync(lambda: len(cluster.pods()) == 3, 60)
-        assert node not in {pod["spec"]["nodeName"] for pod in cluster.pods()}
+        eventually_sync(lambda: len(cluster.pods("app=moved")) == 3, 60)
+        assert node not in {pod["spec"]["nodeName"] for pod in cluster.pods("app=moved")}
     finally:
         cluster.steer("uncordon", node)
+        cluster.steer("delete", "-f", "-", stdin=manifest)
 
 
 def test_what_pods_and_nodes_use(cluster: World) -> None:
