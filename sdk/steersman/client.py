@@ -119,7 +119,7 @@ class Api(ApiAttributes):
                 if self._on_warning is not None:
                     for key, value in await call.trailing_metadata():
                         if key == WARNING_KEY:
-                            self._on_warning(value.decode() if isinstance(value, bytes) else value)
+                            self._on_warning(value.decode(errors="replace") if isinstance(value, bytes) else value)
                 return response
             except grpc.aio.AioRpcError as error:
                 if idempotent and error.code() is grpc.StatusCode.UNAVAILABLE and self.patient:

@@ -7,6 +7,7 @@ read the attributes; the message is meant for people.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import grpc
@@ -184,20 +185,20 @@ def from_rpc(error: grpc.aio.AioRpcError) -> ApiError:
         if key != DETAILS_KEY:
             continue
         status = status_pb2.Status()
-        try:
+        # Details that cannot be read are none: the code and the message stand without them.
+        with suppress(DecodeError):
             status.ParseFromString(value if isinstance(value, bytes) else value.encode())
-        except DecodeError:
-            continue
         for detail in status.details:
             info = error_details_pb2.ErrorInfo()
             bad = error_details_pb2.BadRequest()
             retry = error_details_pb2.RetryInfo()
-            if detail.Unpack(info):
-                reason, facts = info.reason, dict(info.metadata)
-            elif detail.Unpack(bad):
-                violations += [FieldViolation(v.field, v.description) for v in bad.field_violations]
-            elif detail.Unpack(retry):
-                retry_after_s = retry.retry_delay.ToNanoseconds() / 1e9
+            with suppress(DecodeError):
+                if detail.Unpack(info):
+                    reason, facts = info.reason, dict(info.metadata)
+                elif detail.Unpack(bad):
+                    violations += [FieldViolation(v.field, v.description) for v in bad.field_violations]
+                elif detail.Unpack(retry):
+                    retry_after_s = retry.retry_delay.ToNanoseconds() / 1e9
     return kind(
         error.details() or code.name, reason=reason, facts=facts, violations=violations, retry_after_s=retry_after_s
     )

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 import grpc
+from google.protobuf.message import DecodeError
 
 from steersman.service.http2 import fields, frames, messages
 from steersman.service.http2.fields import Malformed, Metadata
@@ -35,6 +36,8 @@ _OF_HTTP = {
     b"503": grpc.StatusCode.UNAVAILABLE,
     b"504": grpc.StatusCode.UNAVAILABLE,
 }
+# How a call ends whose answer makes no sense.
+_CODE_UNREADABLE, _UNREADABLE = grpc.StatusCode.INTERNAL, "a response message cannot be read"
 # What a server that says nothing of it serves at once.
 _UNLIMITED = 1 << 31
 
@@ -250,7 +253,7 @@ class ClientCall:
             self._give_up(grpc.StatusCode.RESOURCE_EXHAUSTED, str(error))
             return
         except MessageBroken:
-            self._give_up(grpc.StatusCode.INTERNAL, "a response message cannot be read")
+            self._give_up(_CODE_UNREADABLE, _UNREADABLE)
             return
         if ended:
             self._end(grpc.StatusCode.UNKNOWN, "the server ended the call without a status")
@@ -347,7 +350,19 @@ class ClientCall:
         if raw is None:
             self._code, self._details = grpc.StatusCode.INTERNAL, "the call needs exactly one response message"
             raise self._error()
-        return raw if self._decode is None else self._decode(raw)
+        return self._read(raw)
+
+    def _read(self, raw: bytes) -> Any:
+        """The message in the bytes of a response; the call fails if there is none in them."""
+        if self._decode is None:
+            return raw
+        try:
+            return self._decode(raw)
+        except DecodeError:
+            self._give_up(_CODE_UNREADABLE, _UNREADABLE)
+            # It may have ended well before anybody looked at what it brought.
+            self._code, self._details = _CODE_UNREADABLE, _UNREADABLE
+            raise self._error() from None
 
     def __await__(self) -> Generator[Any, Any, Any]:
         """The response. Raises AioRpcError, or CancelledError when the call was given up here."""
@@ -372,7 +387,7 @@ class ClientCall:
                 self.cancel()
                 raise
         if raw is not None:
-            return raw if self._decode is None else self._decode(raw)
+            return self._read(raw)
         if self._code is not grpc.StatusCode.OK:
             raise self._error()
         return grpc.aio.EOF
