@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -106,6 +108,55 @@ def test_threads_end_with_their_connection(configuration_file: Path) -> None:
         with steersman.sync.connect(configuration_file) as api:
             api.namespaces.list()
     assert threading.active_count() == before
+
+
+def run_program(text: str, configuration: Path) -> str:
+    """What a program prints that has a connection `api` at hand; warnings of Python are errors of it."""
+    begin = f"import os, pathlib, steersman.sync\napi = steersman.sync.connect(pathlib.Path({str(configuration)!r}))\n"
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", begin + text],
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def test_a_program_may_end_in_the_middle_of_a_watch(configuration_file: Path) -> None:
+    text = "events = api.namespaces.watch()\nprint(next(events).object.metadata.name != '')\n"
+    assert run_program(text, configuration_file) == "True\n"
+
+
+def test_the_fork_of_a_process_is_told_to_connect_by_itself(configuration_file: Path) -> None:
+    text = """
+events = api.namespaces.watch()
+next(events)
+if (child := os.fork()) == 0:
+    try:
+        api.namespaces.list()
+    except RuntimeError as error:
+        print(error, flush=True)
+    events.close()
+    api.close()
+    os._exit(3)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 3
+print(next(events).object is not None)
+api.close()
+"""
+    said, parents = run_program(text, configuration_file).splitlines()
+    assert "fork" in said
+    assert parents == "True"
+
+
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
+def test_an_iterator_may_be_collected_in_the_connection_s_own_thread(api: Api) -> None:
+    api.configmaps.create(made("one"))
+    held: list[Any] = [api.configmaps.watch(namespace="default", name="one")]
+    next(held[0])
+    api.configmaps.modify("one", lambda _found: held.clear())
+    assert api.configmaps.get("one").metadata.name == "one"
 
 
 def test_a_missing_configuration_starts_no_thread(tmp_path: Path) -> None:
