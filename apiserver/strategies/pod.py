@@ -21,7 +21,7 @@ UNUSED = (
     ("host_users", "hostUsers", "no user namespace is made"),
     ("os", "os", "every node runs Linux"),
     ("eviction_responders", "evictionResponders", "nobody is asked about evictions"),
-    ("scheduling_group", "schedulingGroup", "pods are scheduled one by one"),
+    ("scheduling_group", "schedulingGroup", "only a label tells its size; without one, pods are scheduled one by one"),
 )
 
 
