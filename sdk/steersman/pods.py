@@ -46,7 +46,7 @@ from steersman.streams.duplex import Duplex
 from steersman.streams.process import Completed, Process
 
 if TYPE_CHECKING:
-    from steersman.copying import Copied
+    from steersman.streams.copying import Copied
 
 
 class PodClient(ResourceClient[Pod]):
@@ -202,7 +202,7 @@ class PodClient(ResourceClient[Pod]):
         Raises:
             CopyError: it cannot be read here or written there, or there is no `tar` there.
         """
-        from steersman import copying
+        from steersman.streams import copying
 
         return await copying.copy_to(self.api, pod, source, target, namespace=namespace, container=container)
 
@@ -221,7 +221,7 @@ class PodClient(ResourceClient[Pod]):
         Raises:
             CopyError: it cannot be read there or written here, or the container sent what was not asked for.
         """
-        from steersman import copying
+        from steersman.streams import copying
 
         return await copying.copy_from(self.api, pod, source, target, namespace=namespace, container=container)
 

@@ -16,11 +16,11 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from steersman import tarstream
-from steersman.copying import CopyError, copy_from, copy_to, stream_from, stream_to
 from steersman.core.v1.pod_pb2 import PodExecRequest, PodExecResponse
-from steersman.tarstream import ArchiveError, Entry
-from steersman.unpacking import Unpacker, UnpackError, parts_of, stays_inside
+from steersman.streams import tarstream
+from steersman.streams.copying import CopyError, copy_from, copy_to, stream_from, stream_to
+from steersman.streams.tarstream import ArchiveError, Entry
+from steersman.streams.unpacking import Unpacker, UnpackError, parts_of, stays_inside
 
 # --- the format -----------------------------------------------------------------------------------------------------
 

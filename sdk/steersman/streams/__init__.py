@@ -1,1 +1,1 @@
-"""Streams to and from containers: a command's input and output, and connections to a pod's ports."""
+"""Streams to and from containers: commands, connections to ports, copies; and bindings by the many."""

@@ -74,7 +74,7 @@ def command(
         raise CommandError("one side is [NAMESPACE/]POD:PATH", USAGE)
 
     async def work(api: Api) -> None:
-        from steersman import copying
+        from steersman.streams import copying
 
         try:
             if end is not None:

@@ -5,7 +5,7 @@
 
 As `cp -r` has it: when the target is an existing folder, or ends with "/", what is copied comes into it under its own
 name; otherwise the target is its new name. Permissions and times are kept, owners are not. What a container sends is
-never trusted: nothing of it lands outside of the target (`steersman.unpacking`).
+never trusted: nothing of it lands outside of the target (`steersman.streams.unpacking`).
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from steersman import tarstream
 from steersman.core.v1.pod_pb2 import PodExecRequest, PodExecStart
-from steersman.tarstream import FILE, FOLDER, SYMLINK, ArchiveError, Entry
-from steersman.unpacking import Unpacker, UnpackError, parts_of
+from steersman.streams import tarstream
+from steersman.streams.tarstream import FILE, FOLDER, SYMLINK, ArchiveError, Entry
+from steersman.streams.unpacking import Unpacker, UnpackError, parts_of
 
 PIECE = 64 * 1024
 # So much of what tar complains about is kept.
