@@ -11,6 +11,7 @@ to look at, never what happened to it, so a lost or repeated notice does no harm
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
@@ -90,6 +91,10 @@ class Controller(Generic[K]):
             started = self._clock.monotonic()
             try:
                 outcome = await self._once(key)
+            except BaseException:
+                # Whoever works here next, as when this process leads again, begins with what was left half done.
+                self.queue.add(key)
+                raise
             finally:
                 self.queue.done(key)
             if self._metrics is not None:
@@ -100,6 +105,15 @@ class Controller(Generic[K]):
         """One reconcile; the outcome decides what becomes of the key, and is the metric's label."""
         try:
             result = await self._reconcile(key)
+            again_s = _again_s(result)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if task is not None and task.cancelling():
+                raise
+            # Something that it waited for was given up, and not this work.
+            delay_s = self.queue.retry(key)
+            log.warning("reconcile was cut short", controller=self.name, key=str(key), retry_s=round(delay_s, 3))
+            return "error"
         except TerminalError as error:
             log.error("reconcile cannot succeed", controller=self.name, key=str(key), error=str(error))
             self.queue.forget(key)
@@ -125,7 +139,25 @@ class Controller(Generic[K]):
             log.exception("reconcile failed", controller=self.name, key=str(key), retry_s=round(delay_s, 3))
             return "error"
         self.queue.forget(key)
-        if result is not None and result.requeue_after_s is not None:
-            self.queue.add_after(key, result.requeue_after_s)
+        if again_s is not None:
+            self.queue.add_after(key, again_s)
             return "requeue"
         return "success"
+
+
+def _again_s(result: object) -> float | None:
+    """In how many seconds a result asks to look again.
+
+    Raises:
+        TypeError: it is no result.
+    """
+    if result is None:
+        return None
+    if not isinstance(result, Result):
+        raise TypeError(f"a reconcile returns a Result or None, not {result!r}")
+    seconds: object = result.requeue_after_s
+    if seconds is None:
+        return None
+    if not isinstance(seconds, (int, float)) or math.isnan(seconds):
+        raise TypeError(f"requeue_after_s is a number of seconds or None, not {seconds!r}")
+    return seconds

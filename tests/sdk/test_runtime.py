@@ -76,6 +76,62 @@ async def test_what_a_reconcile_says_decides_what_becomes_of_the_key() -> None:
     running.cancel()
 
 
+@pytest.mark.parametrize("garbage", [True, 5, Result, Result("soon"), Result(float("nan"))])  # type: ignore[arg-type]
+async def test_a_reconcile_that_returns_what_is_no_result_has_failed(garbage: Any) -> None:
+    calls: list[str] = []
+
+    async def reconcile(key: str) -> Result | None:
+        calls.append(key)
+        answer: Result | None = garbage if calls.count(key) == 1 else None
+        return answer
+
+    controller = Controller("test", reconcile, workers=1, queue=WorkQueue(retry_base_s=0.005))
+    running = asyncio.create_task(controller.run())
+    controller.enqueue("a")
+    await eventually(lambda: len(calls) == 2)
+    controller.enqueue("b")
+    await eventually(lambda: "b" in calls)
+    running.cancel()
+
+
+async def test_a_reconcile_whose_own_wait_is_given_up_is_tried_again() -> None:
+    calls: list[str] = []
+
+    async def reconcile(key: str) -> Result | None:
+        calls.append(key)
+        if len(calls) == 1:
+            given_up = asyncio.get_running_loop().create_future()
+            given_up.cancel()
+            await given_up
+        return None
+
+    controller = Controller("test", reconcile, workers=1, queue=WorkQueue(retry_base_s=0.005))
+    running = asyncio.create_task(controller.run())
+    controller.enqueue("a")
+    await eventually(lambda: len(calls) == 2)
+    running.cancel()
+
+
+async def test_what_was_half_done_when_work_stopped_is_begun_anew_when_it_goes_on() -> None:
+    calls: list[str] = []
+
+    async def reconcile(key: str) -> Result | None:
+        calls.append(key)
+        if len(calls) == 1:
+            await asyncio.Event().wait()
+        return None
+
+    controller = Controller("test", reconcile, workers=2)
+    first = asyncio.create_task(controller.run())
+    controller.enqueue("a")
+    await eventually(lambda: calls == ["a"])
+    first.cancel()
+    await asyncio.wait({first})
+    second = asyncio.create_task(controller.run())
+    await eventually(lambda: calls == ["a", "a"])
+    second.cancel()
+
+
 def obj(name: str, version: int) -> ConfigMap:
     made = ConfigMap()
     made.metadata.name, made.metadata.namespace, made.metadata.resource_version = name, "ns", str(version)
