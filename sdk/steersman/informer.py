@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import builtins
 from collections.abc import Callable, Iterable
+from contextlib import aclosing
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from google.protobuf.message import Message
@@ -77,7 +78,7 @@ class Informer(Generic[M]):
     def on_change(self, handler: Handler[M]) -> None:
         """Calls `handler(old, new)` on every change; old is None for a new object, new is None for a deleted one.
 
-        Objects that are here already are reported at once as new.
+        Objects that are here already are reported at once as new. What a handler raises ends `run`.
         """
         self._handlers.append(handler)
         for obj in list(self._objects.values()):
@@ -110,7 +111,7 @@ class Informer(Generic[M]):
         await self._synced.wait()
 
     async def run(self) -> None:
-        """Follows the kind until cancelled."""
+        """Follows the kind until cancelled, or until a handler or an index raises something."""
         backoff = Backoff(base_s=0.05, limit_s=2.0)
         while True:
             try:
@@ -120,13 +121,16 @@ class Informer(Generic[M]):
                     field_selector=self._field_selector,
                     resource_version=self.resource_version,
                 )
-                async for event in watch:
-                    backoff.reset()
-                    self._take(event)
+                async with aclosing(watch) as events:
+                    async for event in events:
+                        backoff.reset()
+                        self._take(event)
             except errors.Expired:
                 log.info("watch expired, reading everything again", kind=self._client.kind.kind)
-                self.resource_version = ""
-                continue
+                resumed, self.resource_version = bool(self.resource_version), ""
+                self._listed = None
+                if resumed:
+                    continue
             except errors.ApiError as error:
                 log.warning("watch broke", kind=self._client.kind.kind, error=error.message, code=error.code.name)
             self._listed = None

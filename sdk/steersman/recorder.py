@@ -109,27 +109,34 @@ class Recorder:
 
     async def _work(self) -> None:
         while True:
-            # An event that is being sent waits for its own repeats: they change the same object.
-            identity = next((key for key in self._pending if key not in self._sending), None)
-            if identity is None:
+            if not await self._send_next():
                 self._wake.clear()
                 await self._wake.wait()
-                continue
-            event = self._pending.pop(identity)
-            self._sending.add(identity)
-            try:
-                await self._send(identity, event)
-            finally:
-                self._sending.discard(identity)
-                self._wake.set()
+
+    async def _send_next(self) -> bool:
+        """Sends the first event that can be sent now; False when there is none."""
+        # An event that is being sent waits for its own repeats: they change the same object.
+        identity = next((key for key in self._pending if key not in self._sending), None)
+        if identity is None:
+            return False
+        event = self._pending.pop(identity)
+        self._sending.add(identity)
+        try:
+            await self._send(identity, event)
+        finally:
+            self._sending.discard(identity)
+            self._wake.set()
+        return True
 
     async def flush(self, timeout_s: float = 2.0) -> None:
         """Sends what is recorded and waits for it, at most so many seconds; for a graceful stop."""
         try:
             async with asyncio.timeout(timeout_s):
-                while self._pending:
-                    identity, event = self._pending.popitem(last=False)
-                    await self._send(identity, event)
+                # Those that are on their way already count too; a repeat of one of them has to wait for it.
+                while self._pending or self._sending:
+                    if not await self._send_next():
+                        self._wake.clear()
+                        await self._wake.wait()
         except TimeoutError:
             log.debug("events not sent before the stop", count=len(self._pending))
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import uuid
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any, Self, TypeVar, overload
 
 from google.protobuf.message import Message
@@ -203,23 +203,49 @@ class Runtime:
     async def start(self) -> None:
         """Follows the apiserver, and lets the reconcilers work once every informer is complete.
 
-        Where a leader is elected it returns then too, and they work whenever this process leads.
+        Where a leader is elected it returns then too, and they work whenever this process leads. Kinds that cannot be
+        read just now, or may not be, are logged as warnings and tried again; to give up is the caller's.
+
+        Raises:
+            RuntimeError: an informer ended, as by a handler that raised.
         """
         for informer in self._informers.values():
-            self._tasks.append(asyncio.create_task(informer.run(), name=f"informer of {informer.kind.plural}"))
-        self._tasks.append(asyncio.create_task(self.recorder.run(), name="recorder"))
-        await asyncio.gather(*(informer.synced() for informer in self._informers.values()))
+            self._run(informer.run(), f"informer of {informer.kind.plural}")
+        self._run(self.recorder.run(), "recorder")
+        await self._complete()
         if self._election is None:
-            self._tasks += self._begin()
+            for name, work in self._works():
+                self._run(_forever(work), name)
         else:
-            self._tasks.append(asyncio.create_task(self._election.run(), name="election"))
-            self._tasks.append(asyncio.create_task(self._work_while_leading(), name="leader"))
+            self._run(self._election.run(), "election")
+            self._run(self._work_while_leading(), "leader")
         log.info("controllers run", runtime=self.name, loops=[controller.name for controller in self._controllers])
 
-    def _begin(self) -> list[asyncio.Task[None]]:
+    def _run(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        """Runs something that has no end. Its end is logged at once: it may be that nobody waits for `ended`."""
+        task = asyncio.create_task(work, name=name)
+        task.add_done_callback(self._tell_end)
+        self._tasks.append(task)
+
+    def _tell_end(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled():
+            log.error(f"{task.get_name()} has ended", runtime=self.name, exc_info=task.exception())
+
+    async def _complete(self) -> None:
+        """Returns when every informer is complete."""
+        complete = asyncio.gather(*(informer.synced() for informer in self._informers.values()))
+        try:
+            watched: set[asyncio.Future[Any]] = {complete, *self._tasks}
+            await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)
+            if not complete.done():
+                await self.ended()
+        finally:
+            complete.cancel()
+
+    def _works(self) -> list[tuple[str, Callable[[], Awaitable[None]]]]:
+        """What works where this process may: names and loops."""
         works: list[tuple[str, Callable[[], Awaitable[None]]]] = [(each.name, each.run) for each in self._controllers]
-        works += [(getattr(work, "__name__", "background"), work) for work in self._background]
-        return [asyncio.create_task(_forever(work), name=name) for name, work in works]
+        return works + [(getattr(work, "__name__", "background"), work) for work in self._background]
 
     async def _work_while_leading(self) -> None:
         # Often enough that nothing is done any more when another may have taken over.
@@ -227,14 +253,14 @@ class Runtime:
         while True:
             while not self.leads():
                 await self.clock.sleep(pause_s)
-            tasks = self._begin()
+            tasks = [asyncio.create_task(_forever(work), name=name) for name, work in self._works()]
             try:
                 while self.leads():
-                    await asyncio.wait(
-                        {*tasks, pause := asyncio.create_task(self.clock.sleep(pause_s))},
-                        return_when=asyncio.FIRST_COMPLETED,
-                    )
-                    pause.cancel()
+                    pause = asyncio.create_task(self.clock.sleep(pause_s))
+                    try:
+                        await asyncio.wait({*tasks, pause}, return_when=asyncio.FIRST_COMPLETED)
+                    finally:
+                        pause.cancel()
                     for task in tasks:
                         if task.done():
                             task.result()
@@ -259,11 +285,13 @@ class Runtime:
         """Stops everything; what was recorded is sent first, and the Lease is given back last. Idempotent."""
         if not self._tasks:
             return
-        await self.recorder.flush()
-        tasks, self._tasks = self._tasks, []
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        try:
+            await self.recorder.flush()
+        finally:
+            tasks, self._tasks = self._tasks, []
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
         if self._election is not None:
             await self._election.resign()
 

@@ -13,6 +13,7 @@ from steersman.core.v1 import ConfigMap, Pod, Secret
 from steersman.election import Terms
 from steersman.informer import Key
 from steersman.meta.v1 import OwnerReference
+from steersman.rbac.v1 import ClusterRoleBinding
 from steersman.reconcile import Result
 from steersman.retry import Bucket
 from steersman.runtime import Runtime
@@ -199,6 +200,75 @@ def test_a_background_task_that_ends_is_told_as_the_runtime_s_end() -> None:
                 with pytest.raises(RuntimeError, match="short has ended") as caught:
                     await runtime.ended()
                 assert isinstance(caught.value.__cause__, ValueError)
+
+    run_virtual(main())
+
+
+def test_an_informer_whose_handler_raises_ends_the_start_and_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    async def main() -> None:
+        async with testing.control_plane("apiserver") as plane:
+            runtime = Runtime(plane.api, "wrong", clock=plane.clock)
+
+            def wrong(_old: ConfigMap | None, _new: ConfigMap | None) -> None:
+                raise KeyError("a bug")
+
+            runtime.informer(ConfigMap).on_change(wrong)
+            await plane.api.configmaps.create(source("one"))
+            with pytest.raises(RuntimeError, match="informer of configmaps has ended") as caught:
+                async with asyncio.timeout(60):
+                    await runtime.start()
+            assert isinstance(caught.value.__cause__, KeyError)
+            await runtime.stop()
+
+    run_virtual(main())
+    said = capsys.readouterr().err
+    assert "informer of configmaps has ended" in said
+    assert "a bug" in said
+
+
+def test_a_kind_that_may_not_be_read_is_named_and_tried_again(capsys: pytest.CaptureFixture[str]) -> None:
+    async def main() -> None:
+        async with testing.control_plane("apiserver") as plane:
+            nobody = await plane.connect("nobody")
+            runtime = Runtime(nobody, "curious", clock=plane.clock)
+            secrets = runtime.informer(Secret)
+            with pytest.raises(errors.Forbidden):
+                await nobody.secrets.list()
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(60), runtime:
+                    pass
+            assert not {"informer of secrets", "recorder"} & {task.get_name() for task in asyncio.all_tasks()}
+            starting = asyncio.create_task(runtime.start())
+            await asyncio.sleep(60)
+            allowed = ClusterRoleBinding(metadata={"name": "curious"})
+            allowed.role_ref.api_group, allowed.role_ref.kind = "rbac.authorization.k8s.io", "ClusterRole"
+            allowed.role_ref.name = "cluster-admin"
+            allowed.subjects.add(kind="User", name="nobody", api_group="rbac.authorization.k8s.io")
+            await plane.api.clusterrolebindings.create(allowed)
+            async with asyncio.timeout(60):
+                await starting
+            assert len(secrets) == 0
+            await runtime.stop()
+
+    run_virtual(main())
+    said = capsys.readouterr().err
+    assert "Secret" in said
+    assert "PERMISSION_DENIED" in said
+
+
+def test_what_was_recorded_is_sent_before_the_stop() -> None:
+    async def main() -> None:
+        async with testing.control_plane("apiserver") as plane:
+            made = await plane.api.configmaps.create(source("one"))
+            runtime = Runtime(plane.api, "talker", clock=plane.clock)
+            await runtime.start()
+            for number in range(3):
+                runtime.recorder.event(made, "Normal", "Said", f"number {number}")
+            # The recorder has taken them up, and not sent them.
+            await asyncio.sleep(0)
+            await runtime.stop()
+            said = {event.message for event in await plane.api.events.list(namespace="default")}
+            assert said == {"number 0", "number 1", "number 2"}
 
     run_virtual(main())
 

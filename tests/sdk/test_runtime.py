@@ -232,6 +232,33 @@ async def test_a_full_read_that_breaks_in_the_middle_forgets_nothing(followed: A
     assert script.resumed_from == ["", "", ""]
 
 
+async def test_a_full_read_that_expires_in_the_middle_is_begun_anew(followed: Any) -> None:
+    informer, changes, _ = followed([event(ADDED, "a", 1), errors.Expired("compacted")], [mark(9, end=True)])
+    await eventually(lambda: informer.resource_version == "9")
+    assert changes == [(None, "a1"), ("a1", None)]
+    assert len(informer) == 0
+
+
+async def test_a_watch_is_closed_when_a_handler_raises() -> None:
+    closed = []
+
+    class Watched(Script):
+        async def watch(self, **_: str) -> AsyncIterator[WatchEvent[ConfigMap]]:
+            try:
+                yield event(ADDED, "a", 1)
+            finally:
+                closed.append(True)
+
+    def wrong(_old: ConfigMap | None, _new: ConfigMap | None) -> None:
+        raise KeyError("a bug")
+
+    informer: Informer[ConfigMap] = Informer(Watched())  # type: ignore[arg-type]
+    informer.on_change(wrong)
+    with pytest.raises(KeyError):
+        await informer.run()
+    assert closed
+
+
 async def test_indexes_follow_changes(followed: Any) -> None:
     informer, changes, _ = followed(
         [event(ADDED, "a", 1), mark(2, end=True), event(MODIFIED, "a", 3), event(DELETED, "a", 4)]
