@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -160,6 +161,19 @@ def test_the_schedulers_own_words_go_before_what_is_seen_from_here() -> None:
     )
     assert "1 cordoned" in found.findings[0].text
     assert found.findings[0].details == ("n1: node(s) were unschedulable",)
+
+
+def test_what_the_scheduler_finds_too_little_of_is_told_with_amounts() -> None:
+    found = why(
+        "pod",
+        unschedulable("0/2 nodes are available: 2 Insufficient memory."),
+        nodes=[node("n1")],
+        reasons=[(2, "Insufficient memory")],
+        verdicts={"n1": ["Insufficient memory", "node(s) were unschedulable"], "gone": ["Insufficient memory"]},
+    )
+    details = found.findings[0].details
+    assert details[0] == "gone: Insufficient memory"
+    assert re.fullmatch(r"n1: \S+ memory free of \S+; node\(s\) were unschedulable", details[1])
 
 
 def test_there_are_no_nodes() -> None:

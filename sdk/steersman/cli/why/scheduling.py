@@ -214,10 +214,12 @@ def _about_labels(facts: Facts) -> list[str]:
 
 def _node_lines(facts: Facts, needs: Mapping[str, Decimal], space: Sequence[Room]) -> list[str]:
     """What each node lacks, as the scheduler said, or as far as it can be seen from here; the nearest first."""
+    by_name = {room.name: room for room in space}
     if facts.verdicts:
-        judged = [(name, list(texts)) for name, texts in facts.verdicts.items()]
+        judged = [
+            (name, [_plainly(text, by_name.get(name)) for text in texts]) for name, texts in facts.verdicts.items()
+        ]
     else:
-        by_name = {room.name: room for room in space}
         judged = [(n.metadata.name, refusals(facts.obj, n, needs, by_name[n.metadata.name])) for n in facts.nodes]
         judged = [(name, texts) for name, texts in judged if texts]
     judged.sort(key=lambda entry: (len(entry[1]), entry[0]))
@@ -225,6 +227,18 @@ def _node_lines(facts: Facts, needs: Mapping[str, Decimal], space: Sequence[Room
     if len(judged) > NODES_MAX:
         lines.append(f"and {len(judged) - NODES_MAX} nodes more")
     return lines
+
+
+def _plainly(text: str, room: Room | None) -> str:
+    """A verdict of the scheduler; what it lacks of a resource with the amounts."""
+    lacking = _INSUFFICIENT.fullmatch(text)
+    return _left(lacking[1], room) if lacking and room is not None else text
+
+
+def _left(resource: str, room: Room) -> str:
+    has = room.has.get(resource, Decimal(0))
+    left = amount(resource, max(room.free.get(resource, Decimal(0)), Decimal(0)))
+    return f"{left} {resource} free of {amount(resource, has)}" if has else f"no {resource}"
 
 
 def refusals(pod: Any, node: Any, needs: Mapping[str, Decimal], room: Room) -> list[str]:
@@ -244,11 +258,8 @@ def refusals(pod: Any, node: Any, needs: Mapping[str, Decimal], room: Room) -> l
     if terms and not any(_matches(term, node) for term in terms):
         found.append("does not match the node affinity")
     for resource, need in sorted(needs.items()):
-        free = room.free.get(resource, Decimal(0))
-        if need > free:
-            has = room.has.get(resource, Decimal(0))
-            left = amount(resource, max(free, Decimal(0)))
-            found.append(f"{left} {resource} free of {amount(resource, has)}" if has else f"no {resource}")
+        if need > room.free.get(resource, Decimal(0)):
+            found.append(_left(resource, room))
     if room.has.get("pods", Decimal(1)) and room.free.get("pods", Decimal(1)) < 1:
         found.append(f"full: {amount('pods', room.has.get('pods', Decimal(0)))} pods")
     return found
