@@ -29,8 +29,8 @@ async def serve(place: Place) -> AsyncIterator[None]:
     apiserver = Apiserver(
         settings, MemoryStorage(), node_channel=node_channels(tls), clock=place.clock, source=place.source
     )
-    await apiserver.start()
     try:
+        await apiserver.start()
         await apiserver.ready()
         yield
     finally:

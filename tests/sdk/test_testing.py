@@ -12,6 +12,8 @@ from steersman.apps.v1 import Deployment
 from steersman.core.v1 import ConfigMap, Pod
 from steersman.testing import VirtualLoop, place, run_virtual
 
+from tests.waiting import eventually
+
 
 def deployment(name: str, replicas: int) -> Deployment:
     labels = {"app": name}
@@ -27,6 +29,7 @@ async def roll_out(plane: testing.ControlPlane) -> None:
     await plane.api.deployments.wait("web", until.condition("Available"), timeout_s=60)
     pods = await plane.api.pods.list(namespace="default")
     assert sorted(pod.spec.node_name for pod in pods) == ["n1", "n1", "n2", "n2"]
+    assert len({pod.status.pod_ip for pod in pods}) == 4
 
 
 async def test_a_deployment_becomes_available_in_real_time() -> None:
@@ -102,6 +105,38 @@ async def test_a_pod_of_a_hollow_node_goes_when_it_is_deleted() -> None:
         assert running.status.container_statuses[0].ready
         await plane.api.pods.delete("web")
         await plane.api.pods.wait("web", until.gone(), timeout_s=30)
+
+
+async def test_a_control_plane_that_is_given_up_while_it_starts_leaves_nothing() -> None:
+    async def begin() -> None:
+        async with testing.control_plane() as plane:
+            for name in ("n1", "n2"):
+                await plane.node(name)
+
+    steps, ended = 1, False
+    while not ended:
+        beginning = asyncio.create_task(begin())
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        ended = beginning.done()
+        beginning.cancel()
+        await asyncio.wait({beginning})
+        # What is being closed by then has no more than its last step to make.
+        await eventually(lambda: asyncio.all_tasks() == {asyncio.current_task()})
+        steps += 20
+
+
+def test_two_nodes_of_one_name_are_one_too_many() -> None:
+    async def main() -> None:
+        async with testing.control_plane("apiserver") as plane:
+            first = await plane.node("n1")
+            with pytest.raises(errors.AlreadyExists, match="n1"):
+                await plane.node("n1")
+            await first.stop()
+            with pytest.raises(errors.AlreadyExists, match="n1"):
+                await plane.node("n1")
+
+    run_virtual(main())
 
 
 def test_time_stands_still_while_a_thread_works() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Self
 
@@ -33,7 +33,15 @@ class HollowNode:
         name: its name.
     """
 
-    def __init__(self, api: Api, admin: Api, name: str, clock: Clock, capacity: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        api: Api,
+        admin: Api,
+        name: str,
+        clock: Clock,
+        capacity: Mapping[str, str],
+        addresses: Iterator[str],
+    ) -> None:
         """A node that is not there yet.
 
         Args:
@@ -42,6 +50,7 @@ class HollowNode:
             name: its name.
             clock: where time comes from.
             capacity: what it has, beside the default.
+            addresses: where its pods' addresses come from.
         """
         self._api = api
         self._admin = admin
@@ -51,10 +60,22 @@ class HollowNode:
         self._pods: Informer[Pod] = Informer(api.pods, field_selector=f"spec.nodeName={name}", clock=clock)
         self._controller: Controller[Key] = Controller(f"hollow {name}", self._reconcile, clock=clock)
         self._tasks: list[asyncio.Task[None]] = []
-        self._addresses = 0
+        self._addresses = addresses
 
     async def __aenter__(self) -> Self:
-        """Registers, and returns when the node is ready and takes pods."""
+        """Registers, and returns when the node is ready and takes pods.
+
+        Raises:
+            AlreadyExists: there is a node of this name, even if it has fallen silent.
+        """
+        try:
+            await self._begin()
+        except BaseException:
+            await self.stop()
+            raise
+        return self
+
+    async def _begin(self) -> None:
         node = Node()
         node.metadata.name = self.name
         node.metadata.labels["kubernetes.io/hostname"] = self.name
@@ -74,7 +95,6 @@ class HollowNode:
         for work in (self._pods.run(), self._controller.run(), self._heartbeat()):
             self._tasks.append(asyncio.create_task(work))
         await self._pods.synced()
-        return self
 
     async def __aexit__(self, *_: object) -> None:
         await self.stop()
@@ -101,7 +121,9 @@ class HollowNode:
     async def _heartbeat(self) -> None:
         while True:
             await self._clock.sleep(RENEW_S)
-            await self._renew()
+            # One that fails is made up for by the next, as on a real node.
+            with suppress(errors.ApiError):
+                await self._renew()
 
     async def _reconcile(self, key: Key) -> None:
         """Runs a pod that is new here, or lets go of one that is to be deleted."""
@@ -122,8 +144,7 @@ class HollowNode:
         running.CopyFrom(pod)
         running.metadata.resource_version = ""
         status = running.status
-        self._addresses += 1
-        address = f"192.0.2.{self._addresses % 255}"
+        address = next(self._addresses)
         status.phase, status.pod_ip = "Running", address
         status.pod_ips.add(ip=address)
         status.start_time.CopyFrom(now)

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import datetime
+from ipaddress import ip_network
 from pathlib import Path
 
 from steersman.client import Api, connect_to
@@ -33,6 +34,8 @@ class ControlPlane:
     def __init__(self, place: Place, seed: int, stack: AsyncExitStack) -> None:
         self._place = place
         self._stack = stack
+        # A network for measurements: nothing is there. No two pods have the same address, on whatever nodes they are.
+        self._addresses = map(str, ip_network("198.18.0.0/15").hosts())
         self.seed = seed
         self.clock: Clock = place.clock
         self.api: Api
@@ -54,9 +57,13 @@ class ControlPlane:
         Args:
             name: its name.
             properties: capacity, as `cpu="4"`, `memory="8Gi"`, `pods="110"`; these are the defaults.
+
+        Raises:
+            AlreadyExists: there is a node of this name, even if it has fallen silent.
         """
         api = await self.connect(f"system:node:{name}", "system:nodes")
-        return await self._stack.enter_async_context(HollowNode(api, self.api, name, self.clock, properties))
+        node = HollowNode(api, self.api, name, self.clock, properties, self._addresses)
+        return await self._stack.enter_async_context(node)
 
 
 def _groups(user: str) -> Sequence[str]:

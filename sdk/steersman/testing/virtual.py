@@ -54,8 +54,8 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     def run_in_executor(self, executor: Any, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:  # type: ignore[override]
         """As asyncio's; time stands still until the thread has done its work."""
-        self.threads += 1
         future: asyncio.Future[T] = super().run_in_executor(executor, func, *args)
+        self.threads += 1
         future.add_done_callback(self._thread_done)
         return future
 
