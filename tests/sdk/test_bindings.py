@@ -74,3 +74,19 @@ async def test_a_stream_that_breaks_ends_what_was_under_way_and_the_next_opens_a
         assert await bindings.bind("a", node_name="n") == "2"
     with pytest.raises(errors.Unavailable):
         await left
+
+
+async def test_a_stream_that_is_closed_before_it_begins_leaves_nobody_waiting() -> None:
+    async def stream(requests: AsyncIterator[PodBindManyRequest]) -> AsyncGenerator[PodBindManyResponse, None]:
+        async for request in requests:
+            yield PodBindManyResponse(id=request.id, resource_version="1")
+
+    bindings = Bindings(stream, "default")
+    waiting = asyncio.create_task(bindings.bind("a", node_name="n"))
+    # The binding has asked for its stream, and the stream has not had its turn.
+    await asyncio.sleep(0)
+    await bindings.close()
+    with pytest.raises(errors.Unavailable, match="closed"):
+        await asyncio.wait_for(waiting, 10)
+    assert await bindings.bind("a", node_name="n") == "1"
+    await bindings.close()

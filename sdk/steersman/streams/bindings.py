@@ -74,12 +74,11 @@ class Bindings:
                     answered.set_result(response.resource_version)
         except errors.ApiError as error:
             broken = error
+        except asyncio.CancelledError:
+            broken = errors.Unavailable("the stream of bindings was closed")
+            raise
         finally:
-            # Those that come from here on open a new stream.
-            self._running = None
-            for answered in self._waiting.values():
-                if not answered.done():
-                    answered.set_exception(type(broken)(broken.message, reason=broken.reason))
+            self._fail(asyncio.current_task(), broken)
 
     async def __aenter__(self) -> Self:
         return self
@@ -89,6 +88,20 @@ class Bindings:
 
     async def close(self) -> None:
         """Ends the stream; bindings under way raise Unavailable. Idempotent."""
-        if self._running is not None:
-            self._running.cancel()
-            await asyncio.gather(self._running, return_exceptions=True)
+        running = self._running
+        if running is not None:
+            running.cancel()
+            await asyncio.gather(running, return_exceptions=True)
+            # A stream that had not begun yet has told nobody of its end.
+            self._fail(running, errors.Unavailable("the stream of bindings was closed"))
+
+    def _fail(self, stream: asyncio.Task[None] | None, broken: errors.ApiError) -> None:
+        """Tells whoever waits for answers of a stream that none comes any more."""
+        if self._running is not stream:
+            # Another one has been opened: who waits now waits for that.
+            return
+        # Those that come from here on open a new stream.
+        self._running = None
+        for answered in self._waiting.values():
+            if not answered.done():
+                answered.set_exception(type(broken)(broken.message, reason=broken.reason))
