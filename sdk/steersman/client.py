@@ -39,6 +39,9 @@ Metadata = tuple[tuple[str, str], ...]
 CALL_TIMEOUT_S = 30.0
 WARNING_KEY = "steersman-warning-bin"
 
+# A server's machine that gives no sign of life for so long is gone: the next call looks for another.
+SERVER_SILENCE_MAX_S = 30
+
 # The longest answer: a page of a list is shorter.
 MESSAGE_BYTES_MAX = 64 * 1024 * 1024
 
@@ -157,6 +160,7 @@ def open_channel(context: Context) -> Channel:
         # A component that was killed is back in about a second: look for it often.
         pause_s=0.1,
         pause_max_s=1.0,
+        silence_max_s=SERVER_SILENCE_MAX_S,
     )
     return Channel(context.server, dialing)
 
