@@ -6,6 +6,7 @@ Lease's duration on this machine's clock. A holder that cannot renew stops decid
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -131,14 +132,21 @@ class Election:
         lease.spec.renew_time.CopyFrom(now)
 
     async def resign(self) -> None:
-        """Gives the Lease back, so that another need not wait for it to run out; to be called after deciding ended."""
-        if not self.leads():
+        """Gives the Lease back, so that another need not wait for it to run out; to be called after deciding ended.
+
+        An apiserver that does not answer is not waited for longer than the Lease lasts.
+        """
+        if self._renewed is None or not self.leads():
             return
+        left_s = self._renewed + self._terms.lease_s - self._clock.monotonic()
         self._renewed = None
         try:
-            lease = await self._leases.get(self._name, namespace=self._namespace)
-            if lease.spec.holder_identity == self._identity:
-                lease.spec.holder_identity = ""
-                await self._leases.update(lease)
+            async with asyncio.timeout(left_s):
+                lease = await self._leases.get(self._name, namespace=self._namespace)
+                if lease.spec.holder_identity == self._identity:
+                    lease.spec.holder_identity = ""
+                    await self._leases.update(lease)
         except errors.ApiError as error:
             log.debug("lease not given back", lease=self._name, error=error.message)
+        except TimeoutError:
+            log.debug("lease not given back", lease=self._name, error="the apiserver does not answer")

@@ -170,7 +170,8 @@ class ResourceClient(Generic[M]):
         except grpc.aio.AioRpcError as error:
             raise errors.from_rpc(error) from error
         except asyncio.CancelledError:
-            if silent:
+            task = asyncio.current_task()
+            if silent and not (task is not None and task.cancelling()):
                 raise errors.Unavailable(f"the watch was silent for {silence_max_s:g} s") from None
             raise
         finally:

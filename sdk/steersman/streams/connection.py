@@ -89,6 +89,7 @@ class Forward:
         self._on_error = on_error
         self._server: asyncio.Server | None = None
         self._relays: set[asyncio.Task[None]] = set()
+        self._closed = False
 
     async def __aenter__(self) -> int:
         """Listens; returns the port.
@@ -97,12 +98,14 @@ class Forward:
             OSError: the address cannot be bound.
         """
         self._server = await asyncio.start_server(self._serve, self._address, self._port)
+        self._closed = False
         port: int = self._server.sockets[0].getsockname()[1]
         return port
 
     async def __aexit__(self, *_: object) -> None:
         assert self._server is not None
         self._server.close()
+        self._closed = True
         for task in self._relays:
             task.cancel()
         await asyncio.gather(*self._relays, return_exceptions=True)
@@ -110,6 +113,10 @@ class Forward:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         assert task is not None
+        if self._closed:
+            # It was taken in the moment in which the port was closed.
+            writer.close()
+            return
         self._relays.add(task)
         try:
             async with self._dial() as connection:
