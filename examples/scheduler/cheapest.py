@@ -2,15 +2,15 @@
 
     python examples/scheduler/cheapest.py              decides for the pods with `schedulerName: cheapest`
 
-A node's price is its label `example.org/price`; one without is never chosen. Steersman's own scheduler can be extended
-in two other ways, with a plugin in its process or a gRPC extender beside it (docs/sdk/schedulers.md); a scheduler of
-one's own is for those who want to decide by other rules altogether.
+A node's price is its label `example.org/price`; one without, or whose price is no number, is never chosen. Steersman's
+own scheduler can be extended in two other ways, with a plugin in its process or a gRPC extender beside it
+(docs/sdk/schedulers.md); a scheduler of one's own is for those who want to decide by other rules altogether.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 from steersman import Key, Result, Runtime, errors
 from steersman.core.v1 import Node, Pod
@@ -36,12 +36,23 @@ def requests(pod: Pod) -> dict[str, Decimal]:
 
 def free(node: Node, there: Iterable[Pod]) -> dict[str, Decimal]:
     """What is left of a node beside the pods that are there."""
-    left = {resource: parse(node.status.allocatable[resource].value) for resource in RESOURCES}
+    offered = node.status.allocatable
+    # A node that has not said yet what it has is one that has nothing.
+    left = {name: parse(offered[name].value) if name in offered else Decimal(0) for name in RESOURCES}
     for pod in there:
         if pod.status.phase not in ("Succeeded", "Failed"):
             for resource, amount in requests(pod).items():
                 left[resource] -= amount
     return left
+
+
+def price(node: Node) -> Decimal | None:
+    """What a node costs; None where its label says nothing of that, or nonsense."""
+    try:
+        told = Decimal(node.metadata.labels.get(PRICE, ""))
+    except InvalidOperation:
+        return None
+    return told if told.is_finite() else None
 
 
 def choose(pod: Pod, nodes: Iterable[Node], pods: Mapping[str, list[Pod]]) -> tuple[Node | None, str]:
@@ -51,20 +62,20 @@ def choose(pod: Pod, nodes: Iterable[Node], pods: Mapping[str, list[Pod]]) -> tu
     candidates: list[tuple[Decimal, str, Node]] = []
     for node in nodes:
         name = node.metadata.name
-        left = free(node, pods.get(name, []))
+        left, cost = free(node, pods.get(name, [])), price(node)
         short = [resource for resource in RESOURCES if asked[resource] > left[resource]]
         reason = f"too little {' and '.join(short)}" if short else ""
         if node.spec.unschedulable or node.spec.taints:
             reason = "not open to it"
-        elif PRICE not in node.metadata.labels:
+        elif cost is None:
             reason = "without a price"
-        if reason:
+        if reason or cost is None:
             refused[reason] = refused.get(reason, 0) + 1
         else:
-            candidates.append((Decimal(node.metadata.labels[PRICE]), name, node))
+            candidates.append((cost, name, node))
     if candidates:
-        price, name, node = min(candidates)
-        return node, f"{name} costs {price}, the least of {len(candidates)}"
+        least, name, node = min(candidates)
+        return node, f"{name} costs {least}, the least of {len(candidates)}"
     return None, "; ".join(f"{count} {reason}" for reason, count in sorted(refused.items())) or "there are no nodes"
 
 

@@ -157,7 +157,7 @@ _CLASSES: dict[grpc.StatusCode, type[ApiError]] = {
 
 
 class ServerError(ApiError):
-    """The server failed in a way that it does not explain; its log does."""
+    """The server failed in a way that it does not explain (its log does), or its answer cannot be read."""
 
     code = grpc.StatusCode.INTERNAL
 

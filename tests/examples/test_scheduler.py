@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from steersman import testing, until
-from steersman.core.v1 import Pod
+from steersman.core.v1 import Node, Pod
 from steersman.runtime import Runtime
 from steersman.testing import ControlPlane, run_virtual
 
@@ -49,6 +49,16 @@ def test_the_cheapest_node_is_filled_first() -> None:
         assert where == ["cheap", "cheap", "dear", "dear"]
 
     on_a_control_plane(scenario, dear="9.5", cheap="1.25")
+
+
+def test_a_node_that_makes_no_sense_keeps_no_pod_from_another() -> None:
+    async def scenario(plane: ControlPlane) -> None:
+        await plane.api.nodes.create(Node(metadata={"name": "says-nothing", "labels": {PRICE: "1"}}))
+        await plane.api.pods.create(pod("one", "1"))
+        await plane.api.pods.wait("one", ready, timeout_s=60)
+        assert (await plane.api.pods.get("one")).spec.node_name == "dear"
+
+    on_a_control_plane(scenario, dear="9.5", wrong="much", strange="NaN")
 
 
 def test_a_pod_that_fits_nowhere_waits_and_is_told_why() -> None:
