@@ -79,8 +79,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         help="time between attempts to get or to renew the lease",
     )
     given = parser.parse_args(arguments)
-    terms = Terms(given.leader_elect_lease_duration, given.leader_elect_renew_deadline, given.leader_elect_retry_period)
-    if not terms.lease_s > terms.renew_s > terms.retry_s > 0:
+    try:
+        terms = Terms(
+            given.leader_elect_lease_duration, given.leader_elect_renew_deadline, given.leader_elect_retry_period
+        )
+    except ValueError:
         parser.error(
             "--leader-elect: lease duration, renew deadline and retry period must each be longer than the next"
         )

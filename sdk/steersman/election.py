@@ -7,6 +7,7 @@ Lease's duration on this machine's clock. A holder that cannot renew stops decid
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,12 +27,19 @@ class Terms:
     Attributes:
         lease_s: how long others wait after the last renewal before they take over.
         renew_s: how long the holder goes on without having renewed; less than `lease_s`.
-        retry_s: time between attempts.
+        retry_s: time between attempts; less than `renew_s`.
+
+    Raises:
+        ValueError: with these two could lead at once, or nobody for long.
     """
 
     lease_s: float = 15.0
     renew_s: float = 10.0
     retry_s: float = 2.0
+
+    def __post_init__(self) -> None:
+        if not 0 < self.retry_s < self.renew_s < self.lease_s:
+            raise ValueError(f"retry_s < renew_s < lease_s must hold: {self.retry_s}, {self.renew_s}, {self.lease_s}")
 
 
 class Election:
@@ -128,7 +136,8 @@ class Election:
             if lease.spec.holder_identity:
                 lease.spec.lease_transitions += 1
         lease.spec.holder_identity = self._identity
-        lease.spec.lease_duration_seconds = max(1, round(self._terms.lease_s))
+        # Never less than we count on ourselves.
+        lease.spec.lease_duration_seconds = math.ceil(self._terms.lease_s)
         lease.spec.renew_time.CopyFrom(now)
 
     async def resign(self) -> None:

@@ -233,7 +233,12 @@ class Runtime:
 
     async def _complete(self) -> None:
         """Returns when every informer is complete."""
-        complete = asyncio.gather(*(informer.synced() for informer in self._informers.values()))
+
+        async def all_synced() -> None:
+            for informer in self._informers.values():
+                await informer.synced()
+
+        complete = asyncio.create_task(all_synced())
         try:
             watched: set[asyncio.Future[Any]] = {complete, *self._tasks}
             await asyncio.wait(watched, return_when=asyncio.FIRST_COMPLETED)

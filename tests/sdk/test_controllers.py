@@ -158,6 +158,12 @@ def test_a_leader_that_cannot_renew_stops_before_another_begins() -> None:
     run_virtual(main())
 
 
+@pytest.mark.parametrize("wrong", [{"lease_s": 5}, {"renew_s": 15}, {"retry_s": 10}, {"retry_s": 0}])
+def test_terms_with_which_two_could_lead_are_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="renew_s < lease_s"):
+        Terms(**wrong)
+
+
 def test_a_finalizer_keeps_an_object_until_it_is_taken_off() -> None:
     async def main() -> None:
         async with testing.control_plane("apiserver") as plane:
