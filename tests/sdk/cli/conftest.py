@@ -6,6 +6,7 @@ import asyncio
 import itertools
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -40,6 +41,11 @@ class Done:
     code: int
     out: str
     err: str
+
+
+def _interruptible() -> None:
+    """Where the tests run in a shell's background, signals of interruption are ignored, also by their children."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Cluster:
@@ -167,6 +173,7 @@ class Cluster:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=_interruptible,
             **options,
         )
 
