@@ -16,7 +16,7 @@ from steersman.recorder import Recorder
 from scheduler.metrics import Metrics
 from scheduler.musters import CrewError, Musters
 from scheduler.outcomes import UNSCHEDULABLE_REASON, Assumption, Placement, Refusal
-from scheduler.plugins.default_preemption import Preemption
+from scheduler.plugins.default_preemption import DISRUPTED, PUSHED_OUT, Preemption
 from scheduler.pod import PodInfo
 from scheduler.schedule import Schedule
 from scheduler.volume_binder import VolumeBinder, VolumeError
@@ -27,7 +27,6 @@ BINDINGS_MAX = 128
 REPORTS_MAX = 16
 CONFLICTS_MAX = 5
 SCHEDULED = "PodScheduled"
-DISRUPTED = "DisruptionTarget"
 
 
 class Waker(Protocol):
@@ -249,7 +248,7 @@ class Binder:
             )
             if condition.status != "True":
                 condition.last_transition_time.CopyFrom(to_timestamp(self._clock.now(), whole_seconds=True))
-            condition.status, condition.reason = "True", "PreemptionByScheduler"
+            condition.status, condition.reason = "True", PUSHED_OUT
             condition.message = f"Pushed out for pod {by}, which has a higher priority"
             await self._api.pods.update_status(present)
         except errors.ApiError as error:

@@ -325,6 +325,10 @@ class Framework:
             )
         return found, "" if found else default_preemption.note(len(cluster.rows), len(rows))
 
+    def may_be_resolved(self, row: int) -> bool:
+        """Whether it may help that pods leave a row that the last decision, which found no node, refused."""
+        return self._reasons[int(self._last[row])].resolvable
+
     def depends_on_others(self, template: Template) -> bool:
         """Whether more than resources depends on which pods are where."""
         return bool(

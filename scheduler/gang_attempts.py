@@ -191,7 +191,7 @@ class GangAttempts(Ledger):
         if leaving and in_time:
             for before in kept.values():
                 if before is not None:
-                    self._nominate(before.pod, before.node)
+                    self._nominate(before.pod, before.node, before.victims)
             note = f"waiting for pods to leave {', '.join(sorted({one.node for one in leaving}))}."
         elif None not in failed.values() and now - self._gave_up.get(key, -inf) >= self.gangs.timeout_s(key):
             made = self._room_for_gang(framework, entries, lacking)
@@ -281,7 +281,8 @@ class GangAttempts(Ledger):
             return {}
         for entry in entries:
             if entry.pod.uid in rooms:
-                self._nominate(entry.pod, rooms[entry.pod.uid][0])
+                node, preemption = rooms[entry.pod.uid]
+                self._nominate(entry.pod, node, preemption.uids if preemption else frozenset())
         return {uid: preemption for uid, (_, preemption) in rooms.items()}
 
     def tend(self, now: float) -> None:

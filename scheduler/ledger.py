@@ -39,6 +39,7 @@ from scheduler.outcomes import (
     Refusal,
     claims_of,
 )
+from scheduler.plugins.default_preemption import pushed_out
 from scheduler.plugins.plugin import NAMESPACE_CHANGED, NODE_CHANGED, POD_CAME, POD_LEFT, STORAGE_CHANGED
 from scheduler.pod import DEFAULT_SCHEDULER, PodError, PodInfo, PodReader, Template
 from scheduler.queue import GATED, Entry, Queue
@@ -298,9 +299,9 @@ class Ledger:
             pod, node, entry.attempts, now - entry.since, plan, framework.volumes_timeout_s if plan else 0.0
         )
 
-    def _nominate(self, pod: PodInfo, node: str) -> None:
+    def _nominate(self, pod: PodInfo, node: str, victims: frozenset[str] = frozenset()) -> None:
         stand_in = replace(pod, uid=STAND_IN + pod.uid, node_name=node)
-        self.nominated[pod.uid] = Nomination(pod, node, stand_in)
+        self.nominated[pod.uid] = Nomination(pod, node, stand_in, victims)
         self.cluster.add_pod(stand_in, node)
 
     def _withdraw(self, uid: str) -> Nomination | None:
@@ -310,11 +311,14 @@ class Ledger:
         return nomination
 
     def _still_leaving(self, nomination: Nomination) -> bool:
-        """Whether pods of lower priority are on their way out of the node."""
+        """Whether pods that were pushed out, of lower priority, are on their way out of the node.
+
+        Whoever leaves for another reason makes no room for anybody in particular, and may take long.
+        """
         row = self.cluster.rows.get(nomination.node)
         priority = nomination.pod.template.priority
         return row is not None and any(
-            pod.terminating and pod.template.priority < priority
+            pod.terminating and pod.template.priority < priority and (pod.uid in nomination.victims or pushed_out(pod))
             for pod in self.cluster.pods.on_row.get(row, {}).values()
         )
 

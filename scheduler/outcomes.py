@@ -92,11 +92,13 @@ class Nomination:
         pod: the pod that the room is for.
         node: name of the node.
         stand_in: what is counted there.
+        victims: uids of the pods that are to leave for it, as far as this process knows them.
     """
 
     pod: PodInfo
     node: str
     stand_in: PodInfo
+    victims: frozenset[str] = frozenset()
 
 
 @dataclass

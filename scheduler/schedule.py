@@ -66,14 +66,19 @@ class Schedule(GangAttempts):
             return self._place(framework, entry, outcome.row, now)
         self._remember(Memory(pod, now, "", self._position, outcome))
         preemption: Preemption | None = None
-        if nomination is not None and self._still_leaving(nomination):
-            self._nominate(pod, nomination.node)
+        if (
+            nomination is not None
+            and row is not None
+            and framework.may_be_resolved(row)
+            and self._still_leaving(nomination)
+        ):
+            self._nominate(pod, nomination.node, nomination.victims)
             outcome = replace(outcome, note=f"waiting for pods to leave {nomination.node}.")
         else:
             preemption, note = framework.preempt(pod.template, spared=spared)
             outcome = replace(outcome, note=note)
             if preemption is not None:
-                self._nominate(pod, preemption.node)
+                self._nominate(pod, preemption.node, preemption.uids)
         self.queue.refuse(pod.uid, outcome.plugins, now)
         kept = self.nominated.get(pod.uid)
         return Refusal(
@@ -141,7 +146,7 @@ class Schedule(GangAttempts):
         outcome = self._decide(framework, pod)
         for one in lesser:
             if isinstance(outcome, Diagnosis) or one.node != outcome.node:
-                self._nominate(one.pod, one.node)
+                self._nominate(one.pod, one.node, one.victims)
         return outcome
 
     def abandon(self, now: float, why: str = "") -> list[Refusal]:

@@ -28,6 +28,8 @@ PRIORITY_OFFSET = 2**31
 
 NOT_HELPFUL = "Preemption is not helpful for scheduling"
 NO_VICTIMS = "No preemption victims found for incoming pod"
+# What is written into the status of a victim before it is deleted.
+DISRUPTED, PUSHED_OUT = "DisruptionTarget", "PreemptionByScheduler"
 NOT_ALLOWED = "preemption: not eligible due to preemptionPolicy=Never."
 
 
@@ -47,6 +49,11 @@ class Preemption:
     victims: tuple[PodInfo, ...]
     violations: int = 0
 
+    @property
+    def uids(self) -> frozenset[str]:
+        """The uids of the victims."""
+        return frozenset(victim.uid for victim in self.victims)
+
 
 class Harm(NamedTuple):
     """How bad a preemption is; smaller is better."""
@@ -63,6 +70,14 @@ class Victims(NamedTuple):
 
     pods: tuple[PodInfo, ...]
     violations: int
+
+
+def pushed_out(pod: PodInfo) -> bool:
+    """Whether a pod's status says that it must go for another."""
+    return any(
+        condition.type == DISRUPTED and condition.status == "True" and condition.reason == PUSHED_OUT
+        for condition in pod.message.status.conditions
+    )
 
 
 def importance(pod: PodInfo) -> tuple[int, float, float]:

@@ -1,4 +1,4 @@
-"""kube-scheduler's cases of preemption: the same victims on each node, and one of the same nodes in the end."""
+"""kube-scheduler's cases of preemption: who may, where it helps, the same victims, one of the same nodes in the end."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from steersman.policy.v1 import PodDisruptionBudget
 
 from scheduler.bootstrap import make_schedule
 from scheduler.framework import Choice
+from scheduler.outcomes import Refusal
 from scheduler.plugins import default_preemption
 from scheduler.reasons import Reasons
 from scheduler.schedule import Schedule
@@ -83,3 +84,25 @@ def test_node(row: Row, seed: int) -> None:
     assert found.node in row["any_of"], row["row"]
     if "victims" in row:
         assert {victim.name for victim in found.victims} == set(row["victims"]), row["row"]
+
+
+@pytest.mark.parametrize("row", ids("eligible"))
+def test_who_may(row: Row) -> None:
+    schedule = schedule_of(row, 1)
+    schedule.pod_changed(None, a_pod(row["pod"]), 0)
+    attempt = schedule.attempt(1.0)
+    assert isinstance(attempt, Refusal), row["row"]
+    assert (attempt.preemption is not None) == row["eligible"], row["row"]
+    if attempt.preemption is not None:
+        assert attempt.preemption.node == row["node"]
+
+
+@pytest.mark.parametrize("row", ids("helps"))
+def test_where_it_helps(row: Row) -> None:
+    schedule = schedule_of(row, 1)
+    framework, rows_of = schedule.frameworks["default-scheduler"], schedule.cluster.rows
+    assert not isinstance(framework.decide(schedule.read(a_pod(row["pod"]))), Choice), row["row"]
+    names = [data["metadata"]["name"] for data in row["nodes"]]
+    numbers = {name: number for name in names if (number := rows_of.get(name)) is not None}
+    assert len(numbers) == len(names)
+    assert [name for name in names if framework.may_be_resolved(numbers[name])] == row["helps"], row["row"]
