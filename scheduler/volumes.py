@@ -30,7 +30,6 @@ _GA_OF_BETA = {
     "failure-domain.beta.kubernetes.io/region": "topology.kubernetes.io/region",
 }
 ZONE_KEYS = frozenset((*_GA_OF_BETA, *_GA_OF_BETA.values()))
-_BETA_OF_GA = {ga: beta for beta, ga in _GA_OF_BETA.items()}
 _SEVERAL = "__"
 
 # What became of kinds of volumes that were built in: (field, plugin's old name, driver, field with the volume's id).
@@ -338,9 +337,9 @@ def zones_of(labels: Mapping[str, str]) -> tuple[tuple[str, frozenset[str]], ...
     return tuple(found)
 
 
-def other_name(key: str) -> str:
-    """The other name of a label of zones: the present one of an old one, and the other way round."""
-    return _GA_OF_BETA.get(key) or _BETA_OF_GA[key]
+def present_name(key: str) -> str:
+    """What a label of zones with an old name is called now."""
+    return _GA_OF_BETA.get(key, key)
 
 
 def class_of(message: StorageClassMessage) -> StorageClass:

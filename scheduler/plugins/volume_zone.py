@@ -10,13 +10,14 @@ from scheduler.columns.rows import Rows
 from scheduler.plugins.plugin import CLUSTER, NODE_CHANGED, STORAGE_CHANGED, Plugin, size
 from scheduler.pod import Template
 from scheduler.reasons import Codes, Reason, Reasons
-from scheduler.volumes import ZONE_KEYS, Volume, other_name
+from scheduler.volumes import ZONE_KEYS, Volume, present_name
 
 Mask = NDArray[np.bool_]
 
 
 class VolumeZone(Plugin):
-    """Nodes without any label of a zone or region are not held to them. The labels' old names count as the present."""
+    """Nodes without any label of a zone or region are not held to them. A volume's label with an old name
+    is looked for on nodes under the present one too, but not the other way round."""
 
     name = "VolumeZone"
     reads = CLUSTER
@@ -55,8 +56,8 @@ class VolumeZone(Plugin):
         numbers = [number for value in values if (number := column.number(value)) is not None]
         here: Mask = np.isin(codes, numbers)
         absent = codes == 0
-        if absent.any():
-            other = cluster.labels.column(other_name(key))
+        if present_name(key) != key and absent.any():
+            other = cluster.labels.column(present_name(key))
             others = [number for value in values if (number := other.number(value)) is not None]
             here |= absent & np.isin(other.codes[rows], others)
         return here

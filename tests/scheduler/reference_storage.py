@@ -11,11 +11,12 @@ from steersman.storage.v1 import CSINode, StorageClass
 from scheduler.volumes import BIND_COMPLETED, SELECTED_NODE
 from tests.scheduler.reference import World, requirement_holds, selected
 
-ZONES = {
-    "topology.kubernetes.io/zone": "failure-domain.beta.kubernetes.io/zone",
-    "topology.kubernetes.io/region": "failure-domain.beta.kubernetes.io/region",
+PRESENT = {
+    "topology.kubernetes.io/zone": "topology.kubernetes.io/zone",
+    "topology.kubernetes.io/region": "topology.kubernetes.io/region",
+    "failure-domain.beta.kubernetes.io/zone": "topology.kubernetes.io/zone",
+    "failure-domain.beta.kubernetes.io/region": "topology.kubernetes.io/region",
 }
-OTHER = {**ZONES, **{beta: ga for ga, beta in ZONES.items()}}
 
 
 @dataclass
@@ -137,7 +138,7 @@ def limits(pod: Pod, node: Node, world: StoredWorld) -> str:
 
 def zone(pod: Pod, node: Node, world: StoredWorld) -> str:
     labels = dict(node.metadata.labels)
-    if not OTHER.keys() & labels.keys():
+    if not PRESENT.keys() & labels.keys():
         return ""
     for name in claims_of(pod):
         claim = world.claim(pod.metadata.namespace, name)
@@ -145,7 +146,7 @@ def zone(pod: Pod, node: Node, world: StoredWorld) -> str:
         if volume is None:
             continue
         for key, value in volume.metadata.labels.items():
-            if key in OTHER and labels.get(key, labels.get(OTHER[key])) not in value.split("__"):
+            if key in PRESENT and labels.get(key, labels.get(PRESENT[key])) not in value.split("__"):
                 return "node(s) had no available volume zone"
     return ""
 
