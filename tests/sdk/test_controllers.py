@@ -18,6 +18,7 @@ from steersman.reconcile import Result
 from steersman.retry import Bucket
 from steersman.runtime import Runtime
 from steersman.testing import run_virtual
+from structlog.testing import capture_logs
 
 
 def source(name: str, **data: str) -> ConfigMap:
@@ -210,7 +211,7 @@ def test_a_background_task_that_ends_is_told_as_the_runtime_s_end() -> None:
     run_virtual(main())
 
 
-def test_an_informer_whose_handler_raises_ends_the_start_and_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_informer_whose_handler_raises_ends_the_start_and_is_told() -> None:
     async def main() -> None:
         async with testing.control_plane("apiserver") as plane:
             runtime = Runtime(plane.api, "wrong", clock=plane.clock)
@@ -226,13 +227,13 @@ def test_an_informer_whose_handler_raises_ends_the_start_and_is_told(capsys: pyt
             assert isinstance(caught.value.__cause__, KeyError)
             await runtime.stop()
 
-    run_virtual(main())
-    said = capsys.readouterr().err
-    assert "informer of configmaps has ended" in said
-    assert "a bug" in said
+    with capture_logs() as said:
+        run_virtual(main())
+    told = [entry for entry in said if entry["event"] == "informer of configmaps has ended"]
+    assert [repr(entry["exc_info"]) for entry in told] == ["KeyError('a bug')"]
 
 
-def test_a_kind_that_may_not_be_read_is_named_and_tried_again(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_kind_that_may_not_be_read_is_named_and_tried_again() -> None:
     async def main() -> None:
         async with testing.control_plane("apiserver") as plane:
             nobody = await plane.connect("nobody")
@@ -256,10 +257,9 @@ def test_a_kind_that_may_not_be_read_is_named_and_tried_again(capsys: pytest.Cap
             assert len(secrets) == 0
             await runtime.stop()
 
-    run_virtual(main())
-    said = capsys.readouterr().err
-    assert "Secret" in said
-    assert "PERMISSION_DENIED" in said
+    with capture_logs() as said:
+        run_virtual(main())
+    assert {(e["kind"], e["code"]) for e in said if e["event"] == "watch broke"} == {("Secret", "PERMISSION_DENIED")}
 
 
 def test_what_was_recorded_is_sent_before_the_stop() -> None:
