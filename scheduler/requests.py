@@ -44,6 +44,11 @@ class Demand:
         return dict(self.amounts)
 
 
+def counts_unasked(resource: str) -> bool:
+    """Whether a resource plays a part in scores also for pods that do not ask for it; extended ones do not."""
+    return resource in (CPU, MEMORY, EPHEMERAL)
+
+
 def amount_of(resource: str, text: str) -> int:
     """A quantity in the unit in which the resource is counted.
 

@@ -13,7 +13,7 @@ from scheduler.columns.rows import Rows
 from scheduler.plugins.plugin import PODS, SCORE_MAX, Plugin, Scores, size
 from scheduler.pod import Template
 from scheduler.reasons import Codes, Reason, Reasons
-from scheduler.requests import CPU, EPHEMERAL, MEMORY
+from scheduler.requests import CPU, EPHEMERAL, MEMORY, counts_unasked
 
 LEAST, MOST, RATIO = "LeastAllocated", "MostAllocated", "RequestedToCapacityRatio"
 
@@ -183,7 +183,7 @@ def utilisation(
         return None, np.zeros(0, np.int64)
     has = resources.allocatable[number, rows]
     amount = pod.demand.amount(resource)
-    if "/" in resource and not amount:
+    if not amount and not counts_unasked(resource):
         return None, has
     if assumed and resource == CPU:
         return resources.assumed[0, rows] + pod.demand.assumed_cpu, has

@@ -127,14 +127,17 @@ def least_allocated(pod: Pod, node: Node, world: World) -> int:
 def balanced(pod: Pod, node: Node, world: World) -> int:
     if not any(requests(pod, resource) for resource in ("cpu", "memory")):
         return 0
-    shares = []
-    for resource in ("cpu", "memory"):
-        has = allocatable(node, resource)
-        if has:
-            used = sum(requests(other, resource) for other in (*world.on(node), pod))
-            shares.append(min(1.0, used / has))
-    deviation = abs((shares[0] - shares[1]) / 2) if len(shares) == 2 else 0.0
-    return int((1 - deviation) * 100)
+
+    def balance(*pods: Pod) -> int:
+        shares = []
+        for resource in ("cpu", "memory"):
+            has = allocatable(node, resource)
+            if has:
+                shares.append(min(1.0, sum(requests(other, resource) for other in pods) / has))
+        deviation = abs((shares[0] - shares[1]) / 2) if len(shares) == 2 else 0.0
+        return int((1 - deviation) * 100)
+
+    return 50 + (50 + balance(*world.on(node), pod) - balance(*world.on(node))) // 2
 
 
 # Nodes.

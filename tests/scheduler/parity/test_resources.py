@@ -3,13 +3,16 @@ requested_to_capacity_ratio,balanced_allocation}_test.go."""
 
 from __future__ import annotations
 
+import random
 from typing import Any
 
+import numpy as np
 import pytest
 from steersman.core.v1 import Pod
 
 from scheduler.plugins.node_resources_balanced import NodeResourcesBalancedAllocation
-from scheduler.plugins.node_resources_fit import LEAST, MOST, RATIO, NodeResourcesFit, Strategy
+from scheduler.plugins.node_resources_fit import LEAST, MOST, RATIO, NodeResourcesFit, Strategy, curve
+from scheduler.requests import demand_of
 from tests.scheduler.objects import node, pod
 from tests.scheduler.parity.harness import Case
 
@@ -305,17 +308,17 @@ def test_score(
 CPU_ONLY_1, CPU_ONLY_2 = asking(*CPU_ONLY, on="n1"), asking(*CPU_ONLY, on="n2")
 WEB_2 = asking(*WEB, on="n2")
 BALANCED: list[tuple[str, Any, list[Any], list[Pod], Pod, tuple[int, int]]] = [
-    ("sizes differ", CPU_MEMORY, two((4000, 10000), (6000, 10000)), [], asking(*WEB), (87, 100)),
-    ("pods there", CPU_MEMORY, two((10000, 20000), (10000, 20000)), [CPU_ONLY_1, WEB_2], asking(*WEB), (82, 95)),
+    ("sizes differ", CPU_MEMORY, two((4000, 10000), (6000, 10000)), [], asking(*WEB), (68, 75)),
+    ("pods there", CPU_MEMORY, two((10000, 20000), (10000, 20000)), [CPU_ONLY_1, WEB_2], asking(*WEB), (73, 74)),
     (
         "pods there, sizes differ",
         CPU_MEMORY,
         two((10000, 20000), (10000, 50000)),
         [CPU_ONLY_1, WEB_2],
         asking(*WEB),
-        (82, 80),
+        (73, 70),
     ),
-    ("at capacity", CPU_MEMORY, two((6000, 10000), (6000, 10000)), [CPU_ONLY_1, WEB_2], asking(*CPU_ONLY), (50, 75)),
+    ("at capacity", CPU_MEMORY, two((6000, 10000), (6000, 10000)), [CPU_ONLY_1, WEB_2], asking(*CPU_ONLY), (62, 62)),
     (
         "three resources",
         WITH_GPU,
@@ -325,7 +328,7 @@ BALANCED: list[tuple[str, Any, list[Any], list[Pod], Pod, tuple[int, int]]] = [
             WEB_2,
         ],
         asking({"memory": 0, GPU: 1}),
-        (70, 65),
+        (75, 76),
     ),
     (
         "a node without the third",
@@ -333,7 +336,7 @@ BALANCED: list[tuple[str, Any, list[Any], list[Pod], Pod, tuple[int, int]]] = [
         two((3500, 40000, {GPU: 8}), (3500, 40000)),
         [],
         asking(*WEB),
-        (63, 63),
+        (56, 56),
     ),
 ]
 
@@ -351,3 +354,72 @@ def test_balanced(resources: Any, nodes: list[Any], pods: list[Pod], incoming: P
 def test_balance_plays_no_part_for_pods_that_ask_for_nothing() -> None:
     case = Case(NodeResourcesBalancedAllocation, two((4000, 10000), (4000, 10000)))
     assert set(case.scores(asking()).values()) == {0}
+
+
+def test_a_pod_for_nothing_that_is_weighed_leaves_the_balance_as_it_is() -> None:
+    case = Case(NodeResourcesBalancedAllocation, two((4000, 10000), (6000, 10000)), resources=("example.com/none",))
+    assert set(case.scores(asking({"example.com/none": 1})).values()) == {75}
+
+
+def test_the_balance_of_one_node_is_the_same_whether_it_is_judged_alone_or_among_many() -> None:
+    source = random.Random(7)
+    many = [
+        node(
+            f"n{number}", cpu=f"{source.choice((0, 300, 1000, 4000))}m", memory=str(source.choice((0, 500, 3000, 7000)))
+        )
+        for number in range(60)
+    ]
+    there = [
+        asking(amount(source.randrange(900), source.randrange(2000)), on=f"n{source.randrange(60)}") for _ in range(90)
+    ]
+    case = Case(NodeResourcesBalancedAllocation, many, there)
+    incoming = asking(amount(170, 410))
+    together = case.scores(incoming)
+    assert len(set(together.values())) > 5
+    assert {name: case.scores(incoming, [name])[name] for name in together} == together
+
+
+@pytest.mark.parametrize(
+    ("shape", "expected"),
+    [
+        (
+            ((10, 1), (90, 9)),
+            {-10: 1, 0: 1, 9: 1, 10: 1, 15: 1, 19: 1, 20: 2, 89: 8, 90: 9, 99: 9, 100: 9, 110: 9},
+        ),
+        (((0, 2), (40, 10), (100, 0)), {-10: 2, 0: 2, 20: 6, 30: 8, 40: 10, 70: 5, 100: 0, 110: 0}),
+        (((0, 2), (40, 2), (100, 2)), {-10: 2, 0: 2, 20: 2, 30: 2, 40: 2, 70: 2, 100: 2, 110: 2}),
+    ],
+)
+def test_the_curve_of_a_shape(shape: tuple[tuple[int, int], ...], expected: dict[int, int]) -> None:
+    # The curve's scores reach to 100, those of the cases to 10.
+    found = curve(shape, np.array(list(expected), np.int64)) // 10
+    assert dict(zip(expected, found.tolist(), strict=True)) == expected
+
+
+SMALL_CPU, SMALL_MEMORY, MIB = 100, 200 * 1024 * 1024, 1024 * 1024
+LARGE, TINY, LITTLE = amount(1000, MIB), amount(1, 1), amount(3, 3)
+OVERHEAD = {"cpu": "1", "memory": "1Mi"}
+ASSUMED: list[tuple[str, Pod, tuple[int, int]]] = [
+    ("overhead alone", pod(containers=[], overhead=OVERHEAD), (1000, MIB)),
+    ("a container that asks for nothing", asking({}), (SMALL_CPU, SMALL_MEMORY)),
+    ("two that ask for nothing", asking({}, {}), (2 * SMALL_CPU, 2 * SMALL_MEMORY)),
+    ("one that asks, one that does not", asking(LARGE, {}), (1000 + SMALL_CPU, MIB + SMALL_MEMORY)),
+    ("and overhead", asking(LARGE, {}, overhead=OVERHEAD), (2000 + SMALL_CPU, 2 * MIB + SMALL_MEMORY)),
+    (
+        "and an init container",
+        asking(LARGE, {}, init=({"cpu": 3000},), overhead=OVERHEAD),
+        (4000, 2 * MIB + SMALL_MEMORY),
+    ),
+    ("an init container that asks for nothing", asking(LITTLE, init=({}, TINY)), (SMALL_CPU, SMALL_MEMORY)),
+    (
+        "init containers and containers",
+        asking(LITTLE, {}, init=({}, TINY)),
+        (3 + SMALL_CPU, 3 + SMALL_MEMORY),
+    ),
+]
+
+
+@pytest.mark.parametrize(("incoming", "expected"), [row[1:] for row in ASSUMED], ids=[row[0] for row in ASSUMED])
+def test_what_scores_assume_of_a_pod(incoming: Pod, expected: tuple[int, int]) -> None:
+    demand = demand_of(incoming.spec)
+    assert (demand.assumed_cpu, demand.assumed_memory) == expected
