@@ -160,6 +160,16 @@ profiles:
             "profiles[0].pluginConfig[0].args.scoringStrategy.requestedToCapacityRatio.shape",
             "at least one point",
         ),
+        *(
+            (
+                "profiles: [{pluginConfig: [{name: NodeResourcesFit, "
+                f"args: {{scoringStrategy: {{type: {kind}, resources: [{{name: cpu, weight: {weight}}}]}}}}}}]}}]",
+                "profiles[0].pluginConfig[0].args.scoringStrategy.resources[0].weight",
+                "from 1 to 100",
+            )
+            for kind in ("LeastAllocated", "MostAllocated")
+            for weight in (-1, 0, 101)
+        ),
         (
             "profiles: [{pluginConfig: [{name: ImageLocality, args: {a: 1}}]}]",
             "profiles[0].pluginConfig[0].args",
