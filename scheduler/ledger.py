@@ -141,7 +141,8 @@ class Ledger:
         row = self.cluster.add_pod(info, info.node_name)
         if row is not None:
             # A pod that comes takes room and gives none; only rules about other pods may hold now that did not before.
-            self._wake(POD_CAME, None, now)
+            # One that was there already may ask for less now.
+            self._wake(POD_CAME, row if placed is not None else None, now)
 
     def node_changed(self, old: Node | None, new: Node | None, now: float) -> None:
         """A node is new, changed or gone (`new` is None)."""
