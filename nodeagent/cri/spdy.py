@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
+from nodeagent.sockets import open_connection
+
 VERSION = 3
 SYN_STREAM, RST_STREAM, PING, GOAWAY = 1, 3, 6, 7
 FIN = 0x01
@@ -80,7 +82,7 @@ class SpdyConnection:
             OSError: nobody answers there, or the server refuses.
         """
         parts = urlsplit(url)
-        reader, writer = await asyncio.open_connection(parts.hostname, parts.port or 80)
+        reader, writer = await open_connection((parts.hostname or "", parts.port or 80))
         try:
             target = parts.path + (f"?{parts.query}" if parts.query else "")
             sent = {"Host": parts.netloc, "Connection": "Upgrade", "Upgrade": "SPDY/3.1", "Content-Length": "0"}

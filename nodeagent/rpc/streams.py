@@ -38,6 +38,7 @@ from nodeagent.pod import plan
 from nodeagent.pod.state import ContainerRecord, Life
 from nodeagent.pods import Pods
 from nodeagent.rpc.errors import BadRequestError, NotAllowedError, NotHereError, NotRunningError, status_of
+from nodeagent.sockets import open_connection
 from nodeagent.worker import PodWorker
 
 log = structlog.get_logger(__name__)
@@ -316,7 +317,7 @@ async def _beside(work: Awaitable[None]) -> AsyncIterator[None]:
 
 @contextlib.asynccontextmanager
 async def _streams(connection: socket.socket) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    reader, writer = await asyncio.open_connection(sock=connection)
+    reader, writer = await open_connection(connection)
     try:
         yield reader, writer
     finally:
