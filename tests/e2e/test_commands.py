@@ -92,7 +92,8 @@ def test_logs_and_exec(cluster: World) -> None:
 
 def test_attach(cluster: World) -> None:
     # The program answers a moment later: until then the runtime has surely connected its output.
-    asks = 'read name; sleep 1; echo "hello $name"; read more; sleep 1; echo "bye" >&2'
+    # And it ends a moment after its last words: whoever is attached is cut off with the program's end.
+    asks = 'read name; sleep 1; echo "hello $name"; read more; sleep 1; echo "bye" >&2; sleep 1'
     container = {
         "name": "main",
         "image": "steersman.local/busybox:1",

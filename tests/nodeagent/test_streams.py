@@ -171,7 +171,8 @@ spec:
     - -c
     - |
       echo before
-      while read line; do echo "heard $line"; echo "noted $line" >&2; [ "$line" = end ] && exit; done
+      # The runtime cuts those off who are attached when the program ends, whatever is still on its way to them.
+      while read line; do echo "heard $line"; echo "noted $line" >&2; [ "$line" = end ] && sleep 2 && exit; done
   - name: deaf
     image: steersman.local/busybox:1
     command: [sleep, "1000"]
